@@ -1,0 +1,48 @@
+# What people and CI type. `make setup` is called by the others and does nothing when it is up to date.
+SHELL := /bin/bash
+PYTHON ?= python3
+CONFIG ?= configs/quickstart.yaml
+VENV := .venv
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help setup run test check lock docs clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## make .venv from requirements.lock (uv if present, else venv + pip)
+
+$(READY): requirements.lock pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV) && \
+	  uv pip install --quiet --python $(VENV)/bin/python --require-hashes --compile-bytecode -r requirements.lock && \
+	  uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation -e . ; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --compile -r requirements.lock && \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $(READY)
+
+run: setup  ## the main job: CONFIG=configs/quickstart.yaml, then one real REST query
+	@ratchet run -c $(CONFIG) --ask
+
+test: setup  ## the whole test suite
+	@pytest
+
+check: setup  ## ruff, mypy --strict, import-linter
+	@ruff check . && ruff format --check .
+	@mypy
+	@lint-imports
+
+lock: setup  ## write requirements.lock anew from pyproject.toml
+	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
+	  --extra dev -o requirements.lock pyproject.toml
+
+docs: setup  ## write the generated pages anew: config reference, JSON schema
+	@ratchet config schema > configs/task.schema.json
+	@ratchet config reference > docs/config.md
+
+clean:  ## remove caches and the virtual environment, keep data/ and the tracking store
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info

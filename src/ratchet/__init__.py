@@ -1,0 +1,1 @@
+"""Ratchet: from a data set and one YAML file to a tuned, judged, promoted and served model."""

@@ -1,0 +1,73 @@
+"""The `ratchet` database: its address, its tables' home, and the lock that a stage change holds."""
+
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ratchet.config import Settings
+from ratchet.errors import ServerError
+
+LOCK_WAIT_S = 30
+
+
+def url(settings: Settings) -> str:
+    """Return the SQLAlchemy URL, after making the folder of an SQLite file.
+
+    `postgresql://` means another driver to SQLAlchemy 2.1 than the one that is installed, so the driver is named.
+    """
+    address = settings.database_url.replace("postgresql://", "postgresql+psycopg2://", 1)
+    if address.startswith("sqlite:///"):
+        Path(address.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return address
+
+
+@contextmanager
+def lock(settings: Settings, name: str) -> Iterator[None]:
+    """Hold the named lock: an advisory lock on PostgreSQL, an exclusive transaction on SQLite.
+
+    Raises ServerError if another holds it for longer than LOCK_WAIT_S.
+    """
+    address = url(settings)
+    holder = _advisory_lock(address, name) if address.startswith("postgresql") else _file_lock(settings, name)
+    with holder:
+        yield
+
+
+@contextmanager
+def _file_lock(settings: Settings, name: str) -> Iterator[None]:
+    """A database of its own per lock, so that studies go on while a stage changes."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(settings.home / f"{name}.lock", timeout=LOCK_WAIT_S, isolation_level=None)
+    try:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            raise ServerError(
+                f"{name}: another promotion is under way since {LOCK_WAIT_S} s; try again"
+            ) from None
+        yield
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _advisory_lock(address: str, name: str) -> Iterator[None]:
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(address)
+    try:
+        with engine.connect() as connection:
+            number = zlib.crc32(f"ratchet:{name}".encode())
+            deadline = time.monotonic() + LOCK_WAIT_S
+            while not connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": number}).scalar():
+                if time.monotonic() > deadline:
+                    raise ServerError(
+                        f"{name}: another promotion is under way since {LOCK_WAIT_S} s; try again"
+                    )
+                time.sleep(0.1)
+            yield
+    finally:
+        engine.dispose()

@@ -1,0 +1,76 @@
+"""Fetch one public file: resumed where it broke off, retried, its digest checked before it gets its name."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from ratchet.errors import DataError
+
+ATTEMPTS = 4
+TIMEOUT_S = 30
+CHUNK_BYTES = 1 << 20
+
+
+def fetch(uri: str, folder: Path, accepted: Sequence[str], tried: list[str]) -> tuple[Path, ...]:
+    """Download the file into the folder, unless it is there; return its path, or () after adding to `tried`.
+
+    accepted: sha256 digests in hex; none means that any content will do.
+    Raises DataError if what came has another digest (the file is not kept).
+    """
+    target = folder / (PurePosixPath(unquote(urlsplit(uri).path)).name or "download")
+    if target.is_file():
+        return (target,)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.part")
+    problem = ""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(0.5 * 2**attempt)
+        try:
+            _transfer(uri, partial)
+            break
+        except requests.HTTPError as error:
+            problem = f"HTTP {error.response.status_code}"
+            if error.response.status_code < 500 and error.response.status_code != 429:
+                break
+        except requests.RequestException as error:
+            problem = type(error).__name__
+    else:
+        tried.append(f"{uri} ({problem}, {ATTEMPTS} times)")
+        return ()
+    if not partial.is_file() or problem.startswith("HTTP 4"):
+        tried.append(f"{uri} ({problem})")
+        return ()
+    with partial.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if accepted and digest not in accepted:
+        partial.unlink()
+        raise DataError(
+            f"{uri}: sha256 of what came is {digest}, accepted are {', '.join(accepted)}; it was not kept"
+        )
+    partial.replace(target)
+    return (target,)
+
+
+def _transfer(uri: str, partial: Path) -> None:
+    """Append what is missing of the file; raise requests.RequestException if it broke off."""
+    have = partial.stat().st_size if partial.exists() else 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with requests.get(uri, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
+        if answer.status_code == requests.codes.requested_range_not_satisfiable:
+            partial.unlink()  # what is there is not a beginning of the file: from the start, next time
+            raise requests.ConnectionError("the partial file does not fit")
+        answer.raise_for_status()
+        resumes = answer.status_code == requests.codes.partial_content
+        expected = int(answer.headers.get("Content-Length", -1))
+        came = 0
+        with partial.open("ab" if resumes else "wb") as file:
+            for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
+                file.write(chunk)
+                came += len(chunk)
+        if expected >= 0 and came != expected:
+            raise requests.ConnectionError(f"{came} of {expected} bytes came")

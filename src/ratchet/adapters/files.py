@@ -1,0 +1,250 @@
+"""DuckDB as the reader: sources become one table of rows, each with its side, in Parquet; and its profile.
+
+DuckDB streams and spills to disk, so a file larger than memory passes. Once the sources are attached the
+connection reads nothing but them: a query in a YAML file cannot reach other files, write, or load extensions.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow.parquet as pq
+
+from ratchet.adapters.sources import Table
+from ratchet.config import ColumnSplit, Data, GroupSplit, HashSplit, SourceSplit, Split, TimeSplit
+from ratchet.errors import DataError, did_you_mean
+
+SIDES = ("train", "valid", "test")
+SIDE, GROUP, SOURCE = "ratchet_side", "ratchet_group", "ratchet_source"
+ROW_GROUP = 65_536
+NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
+           "FLOAT", "DOUBLE", "DECIMAL", "UHUGEINT")  # fmt: skip
+DUCKDB_TYPES = {"number": "DOUBLE", "text": "VARCHAR", "date": "TIMESTAMP"}
+
+
+def quoted(name: str) -> str:
+    """Return the column name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return the text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def workspace(folder: Path, tables: list[Table]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection on which each table is a view, locked to the files of the tables and to the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(":memory:") as db:
+        db.execute(f"SET temp_directory = {literal(str(folder / 'spill'))}")
+        db.execute("SET enable_progress_bar = false; SET python_enable_replacements = false")
+        allowed = ", ".join(literal(str(file)) for table in tables for file in table.files)
+        db.execute(f"SET allowed_paths = [{allowed}]")
+        db.execute(f"SET allowed_directories = [{literal(str(folder))}]")
+        db.execute("SET enable_external_access = false; SET autoinstall_known_extensions = false")
+        for table in tables:
+            _attach(db, table)
+        db.execute("SET lock_configuration = true")
+        yield db
+
+
+def _attach(db: duckdb.DuckDBPyConnection, table: Table) -> None:
+    if table.frame is not None:
+        db.register(table.name, table.frame)
+        return
+    files = "[" + ", ".join(literal(str(file)) for file in table.files) + "]"
+    reader = f"read_parquet({files})" if table.is_parquet else f"read_csv({files}{_csv_options(table)})"
+    try:
+        db.execute(f"CREATE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
+    except duckdb.Error as error:
+        raise DataError(f"{table.files[0]}: cannot be read: {_first_line(error)}") from None
+
+
+def _csv_options(table: Table) -> str:
+    """The options of read_csv; `store_rejects` is off, so that a row it cannot read is an error, not a loss."""
+    read = table.read
+    options = [
+        f"nullstr = [{', '.join(literal(cell) for cell in read.na)}]",
+        "sample_size = -1",
+        "header = true",
+    ]
+    # Without BOOLEAN: a column of Yes and No stays what callers will send.
+    options.append("auto_type_candidates = ['NULL', 'BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR']")
+    if read.sep is not None:
+        options.append(f"delim = {literal(read.sep)}")
+    if read.quote is not None:
+        options.append(f"quote = {literal(read.quote)}")
+        if not read.quote:
+            options.append("escape = ''")
+    if read.types:
+        types = ", ".join(
+            f"{literal(name)}: {literal(DUCKDB_TYPES[kind])}" for name, kind in read.types.items()
+        )
+        options.append(f"types = {{{types}}}")
+    return "".join(f", {option}" for option in options)
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path) -> dict[str, str]:
+    """Write all rows that have a target, each with its side, to one Parquet file; return the columns' kinds.
+
+    Numbers become DOUBLE and truth values text; the target keeps its own type. Column kinds: number, text, date.
+    """
+    columns = _all_rows(db, data, split)
+    for place, name in _named_columns(data, split):
+        if name not in columns:
+            raise DataError(f"{place}: no column {name!r}{did_you_mean(name, columns)}")
+    if reserved := [name for name in columns if name.startswith("ratchet_") and name != SOURCE]:
+        raise DataError(f"column {reserved[0]!r}: names beginning with ratchet_ are Ratchet's own; rename it")
+    kinds = {name: _kind(kind) for name, kind in columns.items() if name != SOURCE}
+    shown = [_cast(name, columns[name], keep=name in (data.target, data.id)) for name in kinds]
+    key = _key(data, split, [name for name in kinds if name != data.target])
+    extra = [f"{_side(db, split, key)} AS {SIDE}"]
+    if isinstance(split, GroupSplit):
+        extra.append(f"md5_number_lower({key}) AS {GROUP}")
+    order = f" ORDER BY {quoted(split.column)}" if isinstance(split, TimeSplit) else ""
+    if data.query and not order:
+        order = (
+            f" ORDER BY md5({key})"  # a join promises no order; training has to see the same one each time
+        )
+    select = (
+        f"SELECT {', '.join(shown + extra)} FROM everything WHERE {quoted(data.target)} IS NOT NULL{order}"
+    )
+    _run(db, f"COPY ({select}) TO {literal(str(rows))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})", "data")
+    return kinds
+
+
+def _run(db: duckdb.DuckDBPyConnection, sql: str, place: str) -> duckdb.DuckDBPyConnection:
+    try:
+        return db.execute(sql)
+    except duckdb.OutOfMemoryException as error:
+        raise DataError(f"{place}: too little memory or disk: {_first_line(error)}") from None
+    except duckdb.Error as error:
+        raise DataError(f"{place}: {_first_line(error)}") from None
+
+
+def _all_rows(db: duckdb.DuckDBPyConnection, data: Data, split: Split) -> dict[str, str]:
+    """Create the view `everything`; return its columns with their DuckDB types."""
+    if isinstance(split, SourceSplit):
+        parts = (f"SELECT *, {literal(n)} AS {SOURCE} FROM {quoted(n)}" for n in (*split.train, *split.test))
+        sql, place = " UNION ALL BY NAME ".join(parts), "data.sources"
+    elif data.query:
+        sql, place = f"SELECT * FROM ({data.query.rstrip().rstrip(';')}\n)", "data.query"
+    else:
+        sql, place = f"SELECT * FROM {quoted(next(iter(data.sources)))}", "data.sources"
+    _run(db, f"CREATE VIEW everything AS {sql}", place)
+    return {name: kind for name, kind, *_ in _run(db, "DESCRIBE everything", place).fetchall()}
+
+
+def _named_columns(data: Data, split: Split) -> Iterator[tuple[str, str]]:
+    yield "data.target", data.target
+    for key in ("id", "truth"):
+        if name := getattr(data, key):
+            yield f"data.{key}", name
+    yield from (("data.drop", name) for name in data.drop)
+    if isinstance(split, TimeSplit | ColumnSplit):
+        yield "split.column", split.column
+    if isinstance(split, GroupSplit):
+        yield from (("split.columns", name) for name in split.columns)
+
+
+def _kind(duckdb_type: str) -> str:
+    if duckdb_type.startswith(NUMBERS):
+        return "number"
+    return "date" if duckdb_type.startswith(("DATE", "TIME")) else "text"
+
+
+def _cast(name: str, duckdb_type: str, keep: bool) -> str:
+    column = quoted(name)
+    if duckdb_type.startswith(("DECIMAL", "HUGEINT", "UHUGEINT")) or (
+        not keep and _kind(duckdb_type) == "number"
+    ):
+        return f"{column}::DOUBLE AS {column}"
+    if _kind(duckdb_type) == "text" and duckdb_type != "VARCHAR":
+        return f"{column}::VARCHAR AS {column}"
+    return column
+
+
+def _key(data: Data, split: Split, features: list[str]) -> str:
+    """SQL of the text that decides a row's side: its group, its id, or without one all that it holds."""
+    if isinstance(split, GroupSplit):
+        names = list(split.columns)
+    else:
+        names = [data.id] if data.id else features
+    return "concat_ws(chr(31), " + ", ".join(f"coalesce({quoted(n)}::VARCHAR, chr(30))" for n in names) + ")"
+
+
+def _share(key: str, salt: str) -> str:
+    """SQL of a number in [0, 1) by md5, which no release of DuckDB will change; core/split.py has the twin."""
+    return f"('0x' || substr(md5({literal(salt)} || '|' || {key}), 1, 15))::UBIGINT / {16**15}.0"
+
+
+def _side(db: duckdb.DuckDBPyConnection, split: Split, key: str) -> str:
+    """SQL of the side of a row."""
+    if isinstance(split, HashSplit | GroupSplit):
+        share = _share(key, split.salt)
+        return f"CASE WHEN {share} < {split.train} THEN 'train' WHEN {share} < {split.train + split.valid} THEN 'valid' ELSE 'test' END"
+    if isinstance(split, TimeSplit):
+        return _side_by_time(db, split)
+    column = SOURCE if isinstance(split, SourceSplit) else f"{quoted(split.column)}::VARCHAR"
+    train, test = (", ".join(literal(str(value)) for value in values) for values in (split.train, split.test))
+    held_out = f"CASE WHEN {_share(key, split.salt)} < {split.valid} THEN 'valid' ELSE 'train' END"
+    return f"CASE WHEN {column} IN ({test}) THEN 'test' WHEN {column} IN ({train}) THEN {held_out} END"
+
+
+def _side_by_time(db: duckdb.DuckDBPyConnection, split: TimeSplit) -> str:
+    column = quoted(split.column)
+    shares = [split.train, split.train + split.valid]
+    cuts = _run(db, f"SELECT quantile_disc({column}, {shares}) FROM everything", "split.column").fetchall()[
+        0
+    ][0]
+    if cuts is None:
+        raise DataError(f"split.column: {split.column!r} has no value in any row")
+    first, second = (f"{column} < {literal(str(cut))}" for cut in cuts)
+    return f"CASE WHEN {column} IS NULL THEN NULL WHEN {first} THEN 'train' WHEN {second} THEN 'valid' ELSE 'test' END"
+
+
+def write_sides(db: duckdb.DuckDBPyConnection, rows: Path, folder: Path) -> dict[str, int]:
+    """Write train.parquet, valid.parquet and test.parquet; return the rows of each.
+
+    Raises DataError if a side is empty.
+    """
+    counts = {}
+    for side in SIDES:
+        target = folder / f"{side}.parquet"
+        select = f"SELECT * EXCLUDE ({SIDE}) FROM read_parquet({literal(str(rows))}) WHERE {SIDE} = '{side}'"
+        _run(
+            db,
+            f"COPY ({select}) TO {literal(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})",
+            "split",
+        )
+        counts[side] = pq.read_metadata(target).num_rows
+        if not counts[side]:
+            raise DataError(f"split: no row fell into {side}; enlarge its share or check the values it names")
+    return counts
+
+
+def read_side(folder: Path, side: str, columns: list[str] | None = None) -> pd.DataFrame:
+    """Return one side of the split; shape (rows, columns), in the order in which it was written."""
+    return pd.read_parquet(folder / f"{side}.parquet", columns=columns)
+
+
+def count_targets(
+    db: duckdb.DuckDBPyConnection, target: str, rows: Path
+) -> tuple[int, list[tuple[Any, int]]]:
+    """Return how many rows lack a target, and the 1,001 most frequent values of it with their counts."""
+    column = quoted(target)
+    missing = _run(db, f"SELECT count(*) FROM everything WHERE {column} IS NULL", "data.target").fetchall()[
+        0
+    ][0]
+    table = f"read_parquet({literal(str(rows))})"
+    sql = f"SELECT {column} AS value, count(*) AS n FROM {table} GROUP BY value ORDER BY n DESC, value LIMIT 1001"
+    return int(missing), [(value, int(count)) for value, count in _run(db, sql, "data.target").fetchall()]

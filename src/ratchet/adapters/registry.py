@@ -1,0 +1,221 @@
+"""The model registry: versions, stages and aliases. The only file that knows their names.
+
+MLflow's own stage transition is not atomic, so every move happens under the caller's lock and is read back. Stages
+are deprecated in MLflow; every move also sets the alias, so that this one file changes on the day they go.
+"""
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ratchet.errors import RatchetError, ServerError, did_you_mean
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from ratchet.adapters.tracking import Run
+
+NONE, STAGING, PRODUCTION, ARCHIVED = "None", "Staging", "Production", "Archived"
+CHALLENGER, CHAMPION = "challenger", "champion"
+FORMER = "ratchet.former_champion"  # tag of a champion: the version that it replaced
+ALIASES = {STAGING: CHALLENGER, PRODUCTION: CHAMPION}
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a registered model."""
+
+    name: str
+    number: int
+    stage: str
+    run_id: str
+    source: str
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+    updated_ms: int
+
+    @property
+    def uri(self) -> str:
+        """The address by which MLflow loads it."""
+        return f"models:/{self.name}/{self.number}"
+
+
+def log_model(run: "Run", scorer: Path, entry_point: Path, about: Mapping[str, Any]) -> str:
+    """Log a scorer's folder as an MLflow model of the run; return its URI, `models:/<model id>`.
+
+    entry_point: the file that MLflow copies into the model and runs to load it; about: signature columns
+    (`inputs`, `outputs`: name -> (type, required)), `requirements`, `metadata` and `sample` rows.
+    """
+    import mlflow
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    def schema(columns: Mapping[str, tuple[str, bool]]) -> Any:
+        return Schema([ColSpec(kind, name, required=required) for name, (kind, required) in columns.items()])
+
+    # Explicit signature and requirements: inferring them costs seconds per model.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        info = Model.log(
+            None,
+            mlflow.pyfunc,
+            name="model",
+            run_id=run.id,
+            python_model=str(entry_point),
+            artifacts={"scorer": str(scorer)},
+            signature=ModelSignature(schema(about["inputs"]), schema(about["outputs"])),
+            pip_requirements=about["requirements"],
+            metadata=about["metadata"],
+        )
+    return f"models:/{info.model_id}"
+
+
+def load_scorer(uri: str) -> Any:
+    """Return the scorer inside a logged model, run by the model's own code."""
+    import mlflow
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return mlflow.pyfunc.load_model(uri).unwrap_python_model().scorer
+
+
+def download(uri: str, target: Path | None = None) -> Path:
+    """Return the local folder of a model."""
+    import mlflow
+
+    return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(target) if target else None))
+
+
+def versions(client: "MlflowClient", name: str) -> list[Version]:
+    """Return all versions of a model, newest first; none if it is not registered."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        model = client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return []
+        raise
+    aliases: dict[int, list[str]] = {}
+    for alias, number in model.aliases.items():
+        aliases.setdefault(int(number), []).append(alias)
+    found = [
+        Version(
+            name,
+            int(v.version),
+            v.current_stage,
+            v.run_id or "",
+            v.source,
+            dict(v.tags),
+            tuple(sorted(aliases.get(int(v.version), []))),
+            v.last_updated_timestamp or 0,
+        )
+        for v in client.search_model_versions(f"name = '{name}'")
+    ]
+    return sorted(found, key=lambda version: -version.number)
+
+
+def in_stage(client: "MlflowClient", name: str, stage: str) -> Version | None:
+    """Return the version in the stage, or None.
+
+    Raises RatchetError if more than one is there.
+    """
+    found = [version for version in versions(client, name) if version.stage == stage]
+    if len(found) > 1:
+        numbers = ", ".join(str(version.number) for version in found)
+        raise RatchetError(
+            f"{name}: versions {numbers} are all in {stage}; archive all but one in the MLflow UI"
+        )
+    return found[0] if found else None
+
+
+def behind(client: "MlflowClient", name: str, stage: str) -> Version:
+    """Return the version in the stage; the stage may be written in any case.
+
+    Raises RatchetError that says what to do if there is none.
+    """
+    known = {stage.lower(): stage for stage in (STAGING, PRODUCTION, ARCHIVED)}
+    if stage.lower() not in known:
+        hint = did_you_mean(stage, known.values()) or f"; one of {', '.join(known.values())}"
+        raise RatchetError(f"stage {stage!r}: no such stage{hint}")
+    found = in_stage(client, name, known[stage.lower()])
+    if found is None:
+        raise RatchetError(f"{name}: no version is in {known[stage.lower()]}; ratchet run brings one there")
+    return found
+
+
+def register(
+    client: "MlflowClient", name: str, model_uri: str, run_id: str, about: Mapping[str, Any]
+) -> Version:
+    """Register a logged model as a version, or return the version that it already is.
+
+    about: `description`, and `tags` by name.
+    """
+    from mlflow.exceptions import MlflowException
+
+    model_id = model_uri.removeprefix("models:/")
+    known = [
+        version for version in versions(client, name) if version.tags.get("ratchet.model_id") == model_id
+    ]
+    if known:
+        return known[0]
+    try:
+        client.create_registered_model(name, description=about["description"])
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {key: str(value) for key, value in about["tags"].items()} | {"ratchet.model_id": model_id}
+    # Given the logged model's own place: a `models:/` source would be resolved by a server that may lack rights.
+    source = client.get_logged_model(model_id).artifact_location
+    made = client.create_model_version(
+        name, source, run_id, tags=tags, description=about["description"], model_id=model_id
+    )
+    return next(version for version in versions(client, name) if version.number == int(made.version))
+
+
+def move(client: "MlflowClient", version: Version, stage: str) -> Version | None:
+    """Move a version to a stage, its alias with it; archive who was there and return that one.
+
+    Call it under the lock of the model. Raises ServerError if the registry does not show the move afterwards.
+    """
+    name = version.name
+    former = in_stage(client, name, stage) if stage in ALIASES else None
+    if former and former.number == version.number:
+        return None
+    if former:
+        _transition(client, former, ARCHIVED)
+    _transition(client, version, stage)
+    if stage in ALIASES:
+        client.set_registered_model_alias(name, ALIASES[stage], str(version.number))
+    for alias in set(version.aliases) - {ALIASES.get(stage)}:
+        client.delete_registered_model_alias(name, alias)
+    if former and stage == PRODUCTION and FORMER not in version.tags:
+        client.set_model_version_tag(name, str(version.number), FORMER, str(former.number))
+    _verify(client, version, stage)
+    return former
+
+
+def _transition(client: "MlflowClient", version: Version, stage: str) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message=".*transition_model_version_stage.*", category=FutureWarning
+        )
+        client.transition_model_version_stage(version.name, str(version.number), stage)
+
+
+def _verify(client: "MlflowClient", version: Version, stage: str) -> None:
+    now = {v.number: v for v in versions(client, version.name)}
+    there = [v.number for v in now.values() if v.stage == stage]
+    right_alias = stage not in ALIASES or ALIASES[stage] in now[version.number].aliases
+    if (
+        now[version.number].stage != stage
+        or (stage in ALIASES and there != [version.number])
+        or not right_alias
+    ):
+        state = json.dumps({v.number: [v.stage, *v.aliases] for v in now.values()})
+        raise ServerError(
+            f"{version.name}: version {version.number} did not reach {stage}: the registry shows {state}"
+        )

@@ -1,0 +1,217 @@
+"""Where tables come from: finds, fetches and checks each source and makes it readable for DuckDB."""
+
+import bz2
+import codecs
+import gzip
+import hashlib
+import importlib
+import io
+import lzma
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import parse_qsl, urlsplit
+
+import pandas as pd
+
+from ratchet.adapters import download
+from ratchet.config import Read, Settings, Source
+from ratchet.core import synthetic
+from ratchet.errors import DataError, did_you_mean
+
+DELIMITED = (".csv", ".tsv", ".txt", ".data")
+PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")
+SKLEARN_SETS = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Table:
+    """One source, ready to be read: a frame, or files of one format with the digest of their bytes."""
+
+    name: str
+    origin: str
+    digest: str
+    read: Read
+    files: tuple[Path, ...] = ()
+    frame: pd.DataFrame | None = None
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the files are Parquet; else they are delimited text."""
+        return bool(self.files) and self.files[0].suffix == ".parquet"
+
+
+def locate(name: str, source: Source, settings: Settings) -> Table:
+    """Return the first of the source's URIs that is there, checked and ready to be read.
+
+    Raises DataError that says what was tried, or which digest differs.
+    """
+    tried: list[str] = []
+    for uri in source.uris:
+        scheme = urlsplit(uri).scheme if "://" in uri else ""
+        if scheme in ("synthetic", "sklearn"):
+            frame = _synthetic(uri) if scheme == "synthetic" else _sklearn(uri)
+            return Table(name, uri, _frame_digest(frame), source.read, frame=frame)
+        if scheme in ("https", "http"):
+            if not source.sha256 and not _on_this_machine(uri):
+                raise DataError(f"{uri}: a download needs data.sources.{name}.sha256: the accepted digests")
+            found = download.fetch(uri, settings.data_folders[0], source.sha256, tried)
+        elif scheme:
+            raise DataError(f"{uri}: no source kind {scheme!r}; use a file name, https, sklearn or synthetic")
+        else:
+            found = _look_up(uri, settings, tried)
+        if found:
+            return _checked(name, uri, found, source, settings)
+    raise DataError(
+        f"data.sources.{name}: not found; tried {', '.join(tried)}. Put the file in one of these folders, or name"
+        " its folder in RATCHET_DATA"
+    )
+
+
+def _on_this_machine(uri: str) -> bool:
+    return urlsplit(uri).hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def _look_up(uri: str, settings: Settings, tried: list[str]) -> tuple[Path, ...]:
+    """The files that a name, a folder or a glob stands for, in the first place that has any."""
+    for place in (Path(uri).expanduser(), *(folder / uri for folder in settings.data_folders)):
+        if place.is_dir():
+            found = sorted(place.rglob("*.parquet"))
+        elif "*" in place.name:
+            found = sorted(place.parent.glob(place.name))
+        else:
+            found = [place] if place.is_file() else []
+        if found:
+            return tuple(found)
+        tried.append(str(place))
+    return ()
+
+
+def _checked(name: str, uri: str, found: tuple[Path, ...], source: Source, settings: Settings) -> Table:
+    digests = [_file_digest(path) for path in found]
+    for path, digest in zip(found, digests, strict=True):
+        if source.sha256 and digest not in source.sha256:
+            raise DataError(
+                f"{path}: sha256 is {digest}, data.sources.{name}.sha256 accepts {', '.join(source.sha256)}; the"
+                " file has changed or is another one"
+            )
+    files = tuple(
+        _readable(path, digest, source.read, settings) for path, digest in zip(found, digests, strict=True)
+    )
+    whole = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    return Table(name, uri, whole, source.read, files)
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _readable(path: Path, digest: str, read: Read, settings: Settings) -> Path:
+    """The file itself where DuckDB reads it (UTF-8, plain, gz or zst), else an unpacked UTF-8 copy."""
+    packing = path.suffix if path.suffix in PACKED else ""
+    kind = Path(path.name.removesuffix(packing)).suffix.lower()
+    if kind == ".parquet" and not packing:
+        return path
+    if kind not in DELIMITED:
+        raise DataError(f"{path}: no reader for {kind or 'a name without an ending'}; one of {', '.join(DELIMITED)}"
+                        f" (also {', '.join(PACKED)}) or .parquet")  # fmt: skip
+    if packing in ("", ".gz", ".zst") and _is_utf8(read.encoding, path):
+        return path
+    copy = settings.home / "cache" / f"{digest[:16]}-{read.encoding}{kind}"
+    if not copy.exists():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        partial = copy.with_suffix(f".{os.getpid()}.part")
+        try:
+            _copy_as_utf8(path, packing, read.encoding, partial)
+            partial.replace(copy)
+        finally:
+            partial.unlink(missing_ok=True)
+    return copy
+
+
+def _is_utf8(encoding: str, path: Path) -> bool:
+    try:
+        return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii")
+    except LookupError:
+        raise DataError(
+            f"{path}: unknown encoding {encoding!r} in read.encoding; try utf-8, cp949, latin-1"
+        ) from None
+
+
+def _copy_as_utf8(path: Path, packing: str, encoding: str, target: Path) -> None:
+    try:
+        with _unpacked(path, packing) as raw, target.open("w", encoding="utf-8", newline="") as out:
+            text = io.TextIOWrapper(raw, encoding=encoding, newline="")
+            shutil.copyfileobj(text, out, CHUNK_BYTES)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: not {encoding}: {error.reason} at byte {error.start}; name its read.encoding"
+        ) from None
+    except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: damaged or cut off: {error}") from None
+
+
+@contextmanager
+def _unpacked(path: Path, packing: str) -> Iterator[IO[bytes]]:
+    if packing == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX")]
+            if len(names) != 1:
+                raise DataError(f"{path}: holds {len(names)} files; a source is one table, so one file")
+            with archive.open(names[0]) as file:
+                yield file
+    elif packing == ".zst":
+        import zstandard
+
+        with zstandard.open(path, "rb") as file:
+            yield file
+    else:
+        opener = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, "": open}[packing]
+        with opener(path, "rb") as file:
+            yield file
+
+
+def _synthetic(uri: str) -> pd.DataFrame:
+    parts = urlsplit(uri)
+    if parts.netloc != "credit":
+        raise DataError(
+            f"{uri}: no synthetic data {parts.netloc!r}; there is synthetic://credit?rows=20000&seed=7"
+        )
+    given = dict(parse_qsl(parts.query))
+    if unknown := sorted(set(given) - {"rows", "seed", "period"}):
+        raise DataError(
+            f"{uri}: unknown {unknown[0]!r}{did_you_mean(unknown[0], ('rows', 'seed', 'period'))}"
+        )
+    try:
+        rows, seed = int(given.get("rows", 20_000)), int(given.get("seed", 7))
+    except ValueError as error:
+        raise DataError(f"{uri}: rows and seed are whole numbers: {error}") from None
+    return synthetic.credit(rows, seed, given.get("period", "first"))
+
+
+def _sklearn(uri: str) -> pd.DataFrame:
+    name = urlsplit(uri).netloc
+    if name not in SKLEARN_SETS:
+        raise DataError(f"{uri}: scikit-learn ships no {name!r}{did_you_mean(name, SKLEARN_SETS)}; "
+                        f"one of {', '.join(SKLEARN_SETS)}")  # fmt: skip
+    bunch = getattr(importlib.import_module("sklearn.datasets"), f"load_{name}")(as_frame=True)
+    frame: pd.DataFrame = bunch.frame
+    if "target" in frame and len(names := getattr(bunch, "target_names", [])):
+        frame["target"] = pd.Series([str(names[code]) for code in frame["target"]], dtype=object)
+    return frame
+
+
+def _frame_digest(frame: pd.DataFrame) -> str:
+    columns = "\n".join(f"{name} {dtype}" for name, dtype in frame.dtypes.items())
+    rows = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return hashlib.sha256(columns.encode() + rows.tobytes()).hexdigest()

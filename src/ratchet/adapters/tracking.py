@@ -1,0 +1,294 @@
+"""Runs on the tracking server: opened, adopted, nested, filled and found again; plain values in and out."""
+
+import contextlib
+import getpass
+import json
+import logging
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ratchet.config import Settings
+from ratchet.errors import RatchetError, ServerError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+STEP, TASK, KEY, STUDY, TRIAL = (
+    "ratchet.step",
+    "ratchet.task",
+    "ratchet.key",
+    "ratchet.study",
+    "ratchet.trial",
+)
+PARENT = "mlflow.parentRunId"
+BATCH = 900  # the server takes 1,000 metrics in one call
+
+
+def client(settings: Settings) -> "MlflowClient":
+    """Return a client of the tracking store, with MLflow's chatter turned down.
+
+    Raises ServerError if the store cannot be opened.
+    """
+    # A missing proxied object is retried with doubling waits: without a bound that hangs for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    import mlflow
+
+    mlflow.set_tracking_uri(settings.tracking_uri)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    found = mlflow.MlflowClient(settings.tracking_uri, registry_uri=settings.tracking_uri)
+    with reachable(settings):
+        found.search_experiments(max_results=1)
+    return found
+
+
+@contextlib.contextmanager
+def reachable(settings: Settings) -> Iterator[None]:
+    """Turn MLflow's own errors into one line that names the server."""
+    import requests
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, requests.RequestException) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ServerError(f"{settings.tracking_uri}: {line[:300]}; is MLFLOW_TRACKING_URI right?") from error
+
+
+@dataclass(frozen=True)
+class Run:
+    """One open run. Artifacts go under their own folders; `say` is nowhere here: a step reports, a run records."""
+
+    client: "MlflowClient"
+    id: str
+    experiment_id: str
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log parameters, each cut at 500 characters."""
+        from mlflow.entities import Param
+
+        entries = [Param(name, str(value)[:500]) for name, value in params.items()]
+        for start in range(0, len(entries), 100):
+            self.client.log_batch(self.id, params=entries[start : start + 100])
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics at one step; NaN ones are left out, since a chart cannot show them."""
+        self.log_curves({name: [(step, value)] for name, value in metrics.items()})
+
+    def log_curves(self, curves: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+        """Log metrics as (step, value) pairs."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        points = [(n, step, v) for n, pairs in curves.items() for step, v in pairs if v == v]
+        entries = [Metric(name, float(value), now, step) for name, step, value in points]
+        for start in range(0, len(entries), BATCH):
+            self.client.log_batch(self.id, metrics=entries[start : start + BATCH])
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags on the run."""
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(self.id, tags=[RunTag(name, str(value)[:5000]) for name, value in tags.items()])
+
+    def log_json(self, content: Any, path: str) -> None:
+        """Log plain values as a JSON artifact."""
+        self.client.log_text(self.id, json.dumps(content, ensure_ascii=False, indent=1, default=str), path)
+
+    def log_figures(self, figures: Mapping[str, Any], folder: str = "plots") -> None:
+        """Log matplotlib figures as PNG artifacts, in one upload."""
+        with tempfile.TemporaryDirectory() as place:
+            for name, figure in figures.items():
+                figure.savefig(Path(place) / f"{name}.png", dpi=110)
+            self.client.log_artifacts(self.id, place, folder)
+
+    def log_files(self, folder: Path, path: str) -> None:
+        """Log the files of a folder as artifacts."""
+        self.client.log_artifacts(self.id, str(folder), path)
+
+    def log_data(self, name: str, digest: str, origin: str, context: str) -> None:
+        """Record the data set that the run used, with its digest."""
+        from mlflow.data.code_dataset_source import CodeDatasetSource
+        from mlflow.data.meta_dataset import MetaDataset
+        from mlflow.entities import DatasetInput, InputTag
+
+        data = MetaDataset(CodeDatasetSource({"uri": origin}), name=name[:500], digest=digest[:36])
+        tag = InputTag("mlflow.data.context", context)
+        self.client.log_inputs(self.id, [DatasetInput(data._to_mlflow_entity(), [tag])])
+
+
+@contextlib.contextmanager
+def opened(client: "MlflowClient", task: str, step: str, parent: Run | None = None) -> Iterator[Run]:
+    """Open the run of a step: the one that `mlflow run` opened, else a new one, nested under the parent if given.
+
+    It ends FINISHED, FAILED, or KILLED when interrupted.
+    """
+    tags = {STEP: step, TASK: task, "mlflow.runName": step, "mlflow.user": getpass.getuser()} | _source()
+    adopted = None if parent else os.environ.pop("MLFLOW_RUN_ID", None)
+    if adopted:
+        experiment = client.get_run(adopted).info.experiment_id
+        run = Run(client, adopted, experiment)
+        run.set_tags(tags)
+    else:
+        experiment = parent.experiment_id if parent else experiment_of(client, task)
+        if parent:
+            tags[PARENT] = parent.id
+        run = Run(client, client.create_run(experiment, tags=tags).info.run_id, experiment)
+    status = "FAILED"
+    try:
+        yield run
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    except RatchetError as error:
+        run.set_tags({"ratchet.error": error})
+        raise
+    finally:
+        client.set_terminated(run.id, status)
+
+
+def experiment_of(client: "MlflowClient", task: str) -> str:
+    """Return the id of the task's experiment, made when it is not there."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(task)
+    if found is None:
+        try:
+            return str(client.create_experiment(task))
+        except MlflowException:  # another process made it in between
+            found = client.get_experiment_by_name(task)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        raise ServerError(
+            f"experiment {task!r} is deleted; restore it (mlflow experiments restore) or rename the task"
+        )
+    return str(found.experiment_id)
+
+
+def find_finished(client: "MlflowClient", step: str, key: str) -> tuple[str, str] | None:
+    """Return (run id, experiment id) of the newest finished run of the step with this key, in any experiment."""
+    found = _search(
+        client, f"tags.`{STEP}` = '{step}' and tags.`{KEY}` = '{key}' and attributes.status = 'FINISHED'", 1
+    )
+    return (found[0].info.run_id, found[0].info.experiment_id) if found else None
+
+
+def find_study(client: "MlflowClient", study: str) -> list[tuple[str, int, str | None]]:
+    """Return (run id, trial number, parent run id) of the study's trials that are on record."""
+    runs = _search(client, f"tags.`{STUDY}` = '{study}'", 50_000)
+    return [(run.info.run_id, int(run.data.tags[TRIAL]), run.data.tags.get(PARENT)) for run in runs]
+
+
+def last_runs(client: "MlflowClient", task: str, limit: int = 8) -> list[dict[str, Any]]:
+    """Return the newest runs of the task's steps: step, status, run id, start (ms)."""
+    runs = _search(client, f"tags.`{TASK}` = '{task}' and tags.`{STEP}` != 'trial'", limit)
+    return [
+        {
+            "step": run.data.tags[STEP],
+            "status": run.info.status,
+            "run_id": run.info.run_id,
+            "start_ms": run.info.start_time,
+        }
+        for run in runs
+    ]
+
+
+def _search(client: "MlflowClient", condition: str, limit: int) -> list[Any]:
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found: list[Any] = []
+    token = None
+    while len(found) < limit:
+        page = client.search_runs(
+            experiments, condition, max_results=min(limit - len(found), 1000), page_token=token,
+            order_by=["attributes.start_time DESC"],
+        )  # fmt: skip
+        found += page
+        token = page.token
+        if not token:
+            break
+    return found
+
+
+def record_trial(
+    parent: Run, name: str, times_ms: tuple[int, int], status: str, entries: Mapping[str, Any]
+) -> None:
+    """Record one finished trial as a run nested under the train run, in three calls.
+
+    entries: params, metrics and tags by name.
+    """
+    from mlflow.entities import Metric, Param
+
+    tags = {PARENT: parent.id, "mlflow.runName": name, STEP: "trial", "mlflow.user": getpass.getuser()}
+    run = parent.client.create_run(parent.experiment_id, times_ms[0], tags=tags | entries["tags"])
+    metrics = [Metric(n, float(v), times_ms[1], int(s)) for n, s, v in entries["metrics"] if v == v]
+    params = [Param(n, str(v)) for n, v in entries["params"].items()]
+    parent.client.log_batch(run.info.run_id, metrics=metrics, params=params)
+    parent.client.set_terminated(run.info.run_id, status, times_ms[1])
+
+
+def adopt_trial(parent: Run, run_id: str) -> None:
+    """Put a trial's run under another train run: the one that went on with the study."""
+    parent.client.set_tag(run_id, PARENT, parent.id)
+
+
+def read_json(client: "MlflowClient", run_id: str, path: str) -> Any:
+    """Return a JSON artifact of a run."""
+    return json.loads(fetch(client, run_id, path).read_text(encoding="utf-8"))
+
+
+def fetch(client: "MlflowClient", run_id: str, path: str) -> Path:
+    """Return the local path of an artifact: itself where it is local, else a copy that is kept."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    root = client.get_run(run_id).info.artifact_uri
+    if "://" not in root or root.startswith("file:"):
+        return Path(local_file_uri_to_path(root)) / path
+    kept = Settings.from_env().home / "cache" / "runs" / run_id
+    if (kept / path).exists():
+        return kept / path
+    with tempfile.TemporaryDirectory(dir=_made(kept)) as place:
+        came = Path(
+            download_artifacts(run_id=run_id, artifact_path=path, dst_path=place, tracking_uri=client.tracking_uri)
+        )
+        _made((kept / path).parent)
+        came.replace(kept / path)
+    return kept / path
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@cache
+def _source() -> dict[str, str]:
+    """Return the tags that say from which code a run comes."""
+    commit = git_commit()
+    tags = {"mlflow.source.name": "ratchet", "mlflow.source.type": "PROJECT"}
+    return tags | ({"mlflow.source.git.commit": commit} if commit else {})
+
+
+@cache
+def git_commit() -> str:
+    """Return the commit of Ratchet's own source, with `-dirty` if it was changed; empty outside a checkout."""
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"],
+            cwd=folder, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,386 @@
+"""What a task may say: every key of the YAML file with its default, its bounds and its meaning.
+
+The one home of defaults and bounds. `taskfile.py` reads a file into these models; `docs/config.md` and
+`configs/task.schema.json` are generated from them.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ratchet.errors import ConfigError, did_you_mean
+from ratchet.scoring.expressions import Expression
+
+Kind = Literal["binary", "multiclass", "regression"]
+Family = Literal["dummy", "linear", "forest", "xgboost"]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Metric(NamedTuple):
+    """A metric's direction and the kinds of task it is defined for; the formulas are in core/metrics.py."""
+
+    higher_is_better: bool
+    kinds: tuple[str, ...]
+
+
+_CLASSES = ("binary", "multiclass")
+METRICS: Mapping[str, Metric] = {
+    "roc_auc": Metric(True, _CLASSES),  # multiclass: one against the rest, macro mean
+    "average_precision": Metric(True, ("binary",)),
+    "accuracy": Metric(True, _CLASSES),
+    "balanced_accuracy": Metric(True, _CLASSES),
+    "f1": Metric(True, _CLASSES),  # multiclass: macro mean
+    "precision": Metric(True, ("binary",)),
+    "recall": Metric(True, ("binary",)),
+    "log_loss": Metric(False, _CLASSES),
+    "brier": Metric(False, ("binary",)),
+    "ece": Metric(False, ("binary",)),
+    "cost": Metric(False, _CLASSES),  # mean cost of a decision; without decision.cost: the share of errors
+    "mae": Metric(False, ("regression",)),
+    "rmse": Metric(False, ("regression",)),
+    "r2": Metric(True, ("regression",)),
+}
+SEARCH_METRIC: Mapping[str, str] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
+
+
+def _known_metric(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"unknown metric {name!r}{did_you_mean(name, METRICS)}; one of {', '.join(METRICS)}")
+    return name
+
+
+def _in_grammar(text: str) -> str:
+    Expression.parse(text)
+    return text
+
+
+MetricName = Annotated[str, AfterValidator(_known_metric)]
+Formula = Annotated[str, AfterValidator(_in_grammar)]
+
+
+class Section(BaseModel):
+    """A part of the file: frozen, and a key it does not know is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Hypothesis(Section):
+    """What the model is expected to bring, as a figure that the test set can refute."""
+
+    text: str = Field("", description="The expectation in words.")
+    metric: MetricName = Field(description="The metric that decides.")
+    minimum: float = Field(description="The hypothesis holds from this value on (at most it, for a loss).")
+
+
+class Problem(Section):
+    """What is asked, and what has to be beaten."""
+
+    question: str = Field("", description="The question that the model answers, in words.")
+    kind: Kind | None = Field(None, description="Kind of target; unset: seen from the target's values.")
+    hypothesis: Hypothesis | None = Field(None, description="Checked on the test set by evaluate.")
+    rule: Formula | None = Field(
+        None,
+        description="The simple rule to beat: true for the positive class, a number for regression, a class"
+        " name for multiclass; unset: the majority or the mean.",
+    )
+
+
+class Read(Section):
+    """How a delimited file is read; unset: seen from the file."""
+
+    sep: str | None = Field(None, min_length=1, max_length=4, description="Separator; unset: seen.")
+    quote: str | None = Field(None, max_length=1, description='Quote character; "" for none; unset: seen.')
+    encoding: str = Field("utf-8", description="Encoding, by its Python name (cp949, euc-kr, latin-1).")
+    na: tuple[str, ...] = Field(("", "NA", "NaN", "null"), description="Cells that mean missing.")
+    types: dict[str, Literal["number", "text", "date"]] = Field(
+        {}, description="Types that are not seen right."
+    )
+
+
+class Source(Section):
+    """One table."""
+
+    uris: tuple[str, ...] = Field(
+        min_length=1,
+        description="Where the table is; the first that is there is taken. A bare file name is looked up in"
+        " the folders of RATCHET_DATA; also https://, sklearn://NAME, synthetic://NAME; a folder or a glob of"
+        " Parquet files.",
+    )
+    sha256: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = Field(
+        (), description="Accepted digests of the file; none: not checked."
+    )
+    read: Read = Field(Read(), description="How a delimited file is read.")
+
+
+class Collected(Section):
+    """Where the data come from; what is absent is warned about and shown as unknown."""
+
+    by: str = "unknown"
+    period: str = "unknown"
+    licence: str = "unknown"
+    note: str = ""
+
+
+class Data(Section):
+    """The rows and the target."""
+
+    sources: dict[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]{0,62}$")], Source] = Field(
+        min_length=1, description="Named tables."
+    )
+    query: str | None = Field(None, description="SQL (DuckDB) over the named sources; needed with several.")
+    collected: Collected = Field(Collected(), description="Collection: by whom, when, under which licence.")
+    target: str = Field(min_length=1, description="Column to predict.")
+    positive: str | int | float | None = Field(None, description="The positive class of a binary target.")
+    id: str | None = Field(None, description="Column that names a row; never a feature.")
+    drop: tuple[str, ...] = Field((), description="Columns that are not features.")
+    truth: str | None = Field(None, description="Column with the true probability (synthetic data only).")
+
+    @field_validator("positive", mode="before")
+    @classmethod
+    def _yaml_read_yes_as_true(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError('YAML reads Yes and No as true and false; write it in quotes: "Yes"')
+        return value
+
+
+class _Shares(Section):
+    train: Fraction = Field(0.7, description="Share of rows to learn from.")
+    valid: Fraction = Field(0.15, description="Share to calibrate and to choose the threshold on.")
+    test: Fraction = Field(0.15, description="Share to judge on.")
+    salt: str = Field("ratchet", description="Changes which rows go where.")
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> Self:
+        total = self.train + self.valid + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + valid + test is {total:g}; it has to be 1")
+        return self
+
+
+class HashSplit(_Shares):
+    """By md5 of salt and id (without an id: of the whole row), so a row never changes sides."""
+
+    by: Literal["hash"] = "hash"
+
+
+class GroupSplit(_Shares):
+    """Rows that agree in the columns stay on one side."""
+
+    by: Literal["group"]
+    columns: tuple[str, ...] = Field(min_length=1, description="Columns that make the group.")
+
+
+class TimeSplit(_Shares):
+    """Oldest rows to train, newest to test; equal times stay on one side."""
+
+    by: Literal["time"]
+    column: str = Field(description="Column with the time.")
+
+
+class _Official(Section):
+    valid: Fraction = Field(0.15, description="Share of the training rows kept for valid, by hash.")
+    salt: str = Field("ratchet", description="Changes which rows go to valid.")
+
+
+class ColumnSplit(_Official):
+    """By the values of a column."""
+
+    by: Literal["column"]
+    column: str = Field(description="Column that names the side.")
+    train: tuple[str | int, ...] = Field(min_length=1, description="Its values for train.")
+    test: tuple[str | int, ...] = Field(min_length=1, description="Its values for test.")
+
+
+class SourceSplit(_Official):
+    """Official files: each a source."""
+
+    by: Literal["source"]
+    train: tuple[str, ...] = Field(min_length=1, description="Sources for train.")
+    test: tuple[str, ...] = Field(min_length=1, description="Sources for test.")
+
+
+Split = Annotated[HashSplit | GroupSplit | TimeSplit | ColumnSplit | SourceSplit, Field(discriminator="by")]
+
+
+class Definitions(Section):
+    """Features that several tasks share: a file named in `features.use`."""
+
+    categorical: tuple[str, ...] = Field((), description="Columns whose numbers are names.")
+    numeric: tuple[str, ...] = Field((), description="Columns that are numbers.")
+    derive: dict[str, Formula] = Field({}, description="New numeric columns, by expression.")
+
+
+class Features(Definitions):
+    """How rows become numbers; what is not named is inferred and shown."""
+
+    kind: Literal["tabular", "text"] = Field("tabular", description="A table or texts.")
+    text: str | None = Field(None, description="Column with the text; unset: the only one left.")
+    characters: tuple[int, int] | None = Field(
+        (1, 4), description="Lengths of character n-grams within words."
+    )
+    words: tuple[int, int] | None = Field((1, 2), description="Lengths of word n-grams.")
+    hash_bits: int = Field(20, ge=10, le=24, description="n-grams are hashed into 2^hash_bits features.")
+    max_levels: int = Field(
+        200, ge=2, le=10_000, description="Levels kept of a category, most frequent first."
+    )
+    use: tuple[str, ...] = Field((), description="Files with definitions, relative to this file.")
+
+    @model_validator(mode="after")
+    def _text_needs_ngrams(self) -> Self:
+        if self.kind == "text" and not (self.characters or self.words):
+            raise ValueError("characters and words are both null: a text needs one of them")
+        for lengths in (self.characters, self.words):
+            if lengths and not 1 <= lengths[0] <= lengths[1] <= 8:
+                raise ValueError(f"n-gram lengths {list(lengths)} are not within 1 to 8, lowest first")
+        return self
+
+
+class Search(Section):
+    """The search for the best model."""
+
+    models: tuple[Family, ...] = Field(
+        (), description="Families to try; none: linear and xgboost, text: linear."
+    )
+    space: dict[Family, dict[str, tuple[float | int | str, ...]]] = Field(
+        {}, description="Overrides ranges: [low, high], or a list of choices; the grid for sampler: grid."
+    )
+    trials: int = Field(40, ge=1, le=100_000, description="Finished trials, complete or pruned.")
+    timeout_s: float = Field(600, gt=0, le=604_800, description="The search ends after this time.")
+    sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="How the next trial is chosen.")
+    folds: int = Field(5, ge=2, le=20, description="Folds of cross-validation within train.")
+    metric: MetricName | None = Field(
+        None, description="What is tuned; unset: roc_auc, log_loss or rmse by kind."
+    )
+    seed: int = Field(7, ge=0, le=2**31 - 1, description="Seed of folds, search and models.")
+    jobs: int = Field(1, ge=1, le=64, description="Trials at a time.")
+    max_rounds: int = Field(
+        1_000, ge=1, le=20_000, description="Boosting rounds at the most (early stopping)."
+    )
+
+
+class Cost(Section):
+    """What a wrong decision costs, in any unit."""
+
+    false_positive: float = Field(1, ge=0, description="A negative called positive.")
+    false_negative: float = Field(1, ge=0, description="A positive called negative.")
+
+
+class Decision(Section):
+    """How a probability becomes a decision: the threshold is chosen on valid, by cost."""
+
+    cost: Cost = Field(Cost(), description="What wrong decisions cost.")
+
+
+class Gate(Section):
+    """A condition for entering a stage: `beats`, or a `metric` with exactly one bound."""
+
+    metric: MetricName | None = Field(None, description="The metric on test.")
+    minimum: float | None = Field(None, description="At least this.")
+    maximum: float | None = Field(None, description="At most this.")
+    max_drop: float | None = Field(None, ge=0, description="At most this much worse than the champion.")
+    min_gain: float | None = Field(None, ge=0, description="At least this much better than the champion.")
+    beats: Literal["rule", "dummy"] | None = Field(
+        None, description="Lower expected cost (regression: lower MAE) than the rule or the dummy."
+    )
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Self:
+        bounds = [
+            name for name in ("minimum", "maximum", "max_drop", "min_gain") if getattr(self, name) is not None
+        ]
+        if self.beats and not (bounds or self.metric):
+            return self
+        if self.beats or not self.metric or len(bounds) != 1:
+            raise ValueError(
+                "a gate is {beats: rule}, or a metric with one of minimum, maximum, max_drop, min_gain"
+            )
+        return self
+
+
+class Gates(Section):
+    """The conditions of each stage."""
+
+    staging: tuple[Gate, ...] = Field((), description="To enter Staging.")
+    production: tuple[Gate, ...] = Field((), description="To enter Production.")
+
+
+class Task(Section):
+    """One YAML file, one use case."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$",
+        description="Name of the registered model and, outside `mlflow run`, of the experiment.",
+    )
+    problem: Problem = Problem()
+    data: Data
+    split: Split = HashSplit()
+    features: Features = Features()
+    search: Search = Search()
+    decision: Decision = Decision()
+    gates: Gates = Gates()
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        sources, split = self.data.sources, self.split
+        if isinstance(split, SourceSplit):
+            if unknown := sorted({*split.train, *split.test} - set(sources)):
+                raise ValueError(f"split: no source {unknown[0]!r}{did_you_mean(unknown[0], sources)}")
+            if both := sorted(set(split.train) & set(split.test)):
+                raise ValueError(f"split: source {both[0]!r} is in train and in test")
+        elif len(sources) > 1 and not self.data.query:
+            raise ValueError("data.query: several sources need a query that joins them")
+        if self.data.query and isinstance(split, SourceSplit):
+            raise ValueError("data.query: a split by source reads each source as it is; leave the query out")
+        if self.features.kind == "text" and (trees := {"forest", "xgboost"} & set(self.search.models)):
+            raise ValueError(
+                f"search.models: {sorted(trees)[0]} is for tables; a text takes linear and dummy"
+            )
+        return self
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """The families that the search tries."""
+        default: tuple[Family, ...] = ("linear",) if self.features.kind == "text" else ("linear", "xgboost")
+        return self.search.models or default
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def override(section: SectionT, **values: object) -> SectionT:
+    """Return the section with the values that are not None put in, validated again."""
+    given = {name: value for name, value in values.items() if value is not None}
+    return type(section).model_validate(section.model_dump() | given)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the machine says, from the environment; defaults suit one laptop."""
+
+    tracking_uri: str
+    database_url: str
+    data_folders: tuple[Path, ...]
+    home: Path
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Read MLFLOW_TRACKING_URI, RATCHET_DATABASE_URL and RATCHET_DATA.
+
+        The home folder `.ratchet` lies beside the SQLite tracking store, so that a run from a git URL, which
+        happens in a temporary clone, finds its study again.
+        """
+        tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+        store = tracking_uri.removeprefix("sqlite:///")
+        home = (Path(store).parent if store != tracking_uri else Path.cwd()).resolve() / ".ratchet"
+        database_url = os.environ.get("RATCHET_DATABASE_URL") or f"sqlite:///{home / 'ratchet.db'}"
+        if database_url == tracking_uri:
+            raise ConfigError(
+                "RATCHET_DATABASE_URL: the same database as MLFLOW_TRACKING_URI; MLflow and Optuna both own a"
+                " table alembic_version: give Ratchet a database of its own"
+            )
+        folders = os.environ.get("RATCHET_DATA") or "data"
+        return cls(tracking_uri, database_url, tuple(Path(f) for f in folders.split(":") if f), home)

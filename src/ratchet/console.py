@@ -1,0 +1,181 @@
+"""What a person sees: progress on stderr while it works, tables on stdout at the end."""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+QUIET_S = 5  # without a terminal, a line at most this often
+
+
+class Quiet:
+    """Shows nothing: for --json."""
+
+    def step(self, name: str, state: str) -> None:
+        """Show nothing."""
+
+    def trial(self, done: int, total: int, best: str, left_s: float) -> None:
+        """Show nothing."""
+
+    def rows(self, done: int) -> None:
+        """Show nothing."""
+
+    def note(self, text: str) -> None:
+        """Show nothing."""
+
+
+class Live:
+    """Shows steps, trials and rows as they come: a bar in a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.began: dict[str, float] = {}
+        self.bar: Progress | None = None
+        self.spoke = 0.0
+
+    def step(self, name: str, state: str) -> None:
+        """Show that a step begins, ends or is used again."""
+        self._end_bar()
+        if state == "running":
+            self.began[name] = time.monotonic()
+            self.console.print(f"[bold]{name}[/] …")
+        elif state == "reused":
+            self.console.print(f"[bold]{name}[/] reused: its inputs have not changed")
+        else:
+            self.console.print(
+                f"[bold]{name}[/] done in {duration(time.monotonic() - self.began.get(name, 0))}"
+            )
+
+    def trial(self, done: int, total: int, best: str, left_s: float) -> None:
+        """Show how far the search is."""
+        left = f"about {duration(left_s)} left" if done < total and left_s else ""
+        self._advance("trial", done, total, f"best {best}" if best else "", left)
+
+    def rows(self, done: int) -> None:
+        """Show how many rows are scored."""
+        self._advance("rows", done, None, "", "")
+
+    def note(self, text: str) -> None:
+        """Show a remark."""
+        self.console.print(f"  [yellow]·[/] {escape(text)}")
+
+    def _advance(self, word: str, done: int, total: int | None, *remarks: str) -> None:
+        remark = ", ".join(part for part in remarks if part)
+        if self.console.is_terminal:
+            if self.bar is None:
+                columns = (
+                    SpinnerColumn(),
+                    TextColumn(f"  {word}"),
+                    BarColumn(30),
+                    MofNCompleteColumn(),
+                    TextColumn("{task.description}"),
+                )
+                self.bar = Progress(*columns, console=self.console, transient=True)
+                self.bar.start()
+                self.bar.add_task("", total=total)
+            self.bar.update(self.bar.task_ids[0], completed=done, description=remark)
+        elif done == total or time.monotonic() - self.spoke > QUIET_S:
+            self.spoke = time.monotonic()
+            of = f" of {total}" if total else ""
+            self.console.print(f"  {word} {done:,}{of}{', ' if remark else ''}{remark}")
+
+    def _end_bar(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._end_bar()
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def figure(value: Any) -> str:
+    """Return a metric as a table shows it."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4f}"
+
+
+def say(text: str = "") -> None:
+    """Print a line of the result."""
+    Console(highlight=False, soft_wrap=True).print(escape(text))
+
+
+def fault(text: str) -> None:
+    """Print an error."""
+    sys.stderr.write("".join(f"ratchet: {line}\n" for line in text.splitlines() or [""]))
+
+
+def as_json(content: Any) -> None:
+    """Print one JSON object and nothing else; NaN becomes null."""
+    sys.stdout.write(json.dumps(_plain(content), ensure_ascii=False, default=str) + "\n")
+
+
+def _plain(content: Any) -> Any:
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {str(key): _plain(value) for key, value in content.items()}
+    return [_plain(value) for value in content] if isinstance(content, list | tuple) else content
+
+
+def table(title: str, heads: list[str], rows: list[list[Any]]) -> None:
+    """Print a table."""
+    shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for place, head in enumerate(heads):
+        shown.add_column(head, justify="left" if place == 0 else "right", overflow="fold")
+    for row in rows:
+        shown.add_row(*(escape(str(cell)) for cell in row))
+    Console(highlight=False).print(shown)
+
+
+def report(evaluation: Mapping[str, Any]) -> None:
+    """Print the metrics on test beside what the model has to beat."""
+    others = dict(evaluation["baselines"])
+    if evaluation["champion"]:
+        others[f"champion (v{evaluation['champion']['version']})"] = evaluation["champion"]["metrics"]
+    heads = ["metric", "model", "95 % interval", *others]
+    rows = []
+    for name, value in evaluation["metrics"].items():
+        low, high = evaluation["intervals"][name]
+        rows.append(
+            [
+                name,
+                figure(value),
+                f"{figure(low)} to {figure(high)}",
+                *(figure(o.get(name)) for o in others.values()),
+            ]
+        )
+    table(f"{evaluation['task']}: {evaluation['rows']:,} test rows", heads, rows)
+    if stated := evaluation["hypothesis"]:
+        text = stated["text"] or f"{stated['metric']} {stated['minimum']}"
+        say(
+            f"hypothesis {stated['verdict']}: {text} ({stated['metric']} {figure(stated['value'])}, bound {stated['minimum']:g})"
+        )
+
+
+def gates(found: list[dict[str, Any]]) -> None:
+    """Print what each gate said."""
+    if found:
+        table(
+            "gates",
+            ["stage", "verdict", "figure"],
+            [[g["stage"], g["verdict"], g["sentence"]] for g in found],
+        )

@@ -1,0 +1,136 @@
+"""What is wrong or odd about the data: errors stop preprocess, findings are shown and logged."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ratchet.config import Kind, Task
+from ratchet.core.metrics import binary_auc
+from ratchet.errors import DataError
+
+MAX_CLASSES = 100
+WHOLE_NUMBER_CLASSES = 20
+LEAK_AUC = 0.995
+MANY_MISSING = 0.5
+
+
+def kind_of_target(task: Task, values: Sequence[tuple[Any, int]]) -> tuple[Kind, list[Any]]:
+    """Return the kind of task and the classes (binary: negative, positive; regression: none).
+
+    values: distinct targets with their counts, at most 1,001 of them.
+    Raises DataError if the target is constant, or not what the task says.
+    """
+    name, distinct = task.data.target, [value for value, _ in values]
+    if len(distinct) < 2:
+        shown = f"only {distinct[0]!r}" if distinct else "no value at all"
+        raise DataError(f"data.target: {name!r} holds {shown}; there is nothing to learn")
+    numeric = all(isinstance(value, int | float) for value in distinct)
+    kind = task.problem.kind or _seen_kind(task, distinct, numeric)
+    if kind == "regression":
+        if not numeric:
+            raise DataError(f"problem.kind: regression needs numbers, {name!r} holds {distinct[0]!r}")
+        return kind, []
+    if len(distinct) > MAX_CLASSES:
+        raise DataError(
+            f"data.target: {name!r} has more than {MAX_CLASSES} classes; is it problem.kind: regression?"
+        )
+    if kind == "multiclass":
+        return kind, sorted(distinct)
+    return kind, _two_classes(task, distinct)
+
+
+def _seen_kind(task: Task, distinct: Sequence[Any], numeric: bool) -> Kind:
+    if len(distinct) == 2 or task.data.positive is not None:
+        return "binary"
+    whole = numeric and all(float(value).is_integer() for value in distinct)
+    few = len(distinct) <= WHOLE_NUMBER_CLASSES
+    return "multiclass" if not numeric or (whole and few) else "regression"
+
+
+def _two_classes(task: Task, distinct: Sequence[Any]) -> list[Any]:
+    name, positive = task.data.target, task.data.positive
+    if len(distinct) != 2:
+        raise DataError(
+            f"data.target: {name!r} has {len(distinct)} values ({_some(distinct)}), binary needs two"
+        )
+    if positive is None:
+        return sorted(distinct)
+    same = [value for value in distinct if value == positive or str(value) == str(positive)]
+    if not same:
+        raise DataError(f"data.positive: {positive!r} is no value of {name!r}; it holds {_some(distinct)}")
+    return [value for value in distinct if value not in same] + same
+
+
+def _some(values: Sequence[Any]) -> str:
+    return ", ".join(repr(value) for value in values[:5]) + (", …" if len(values) > 5 else "")
+
+
+def findings(task: Task, profile: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> list[str]:
+    """Return one sentence per thing that a user should know before trusting the rows.
+
+    counts: rows, missing_targets, repeated_rows, rows_on_two_sides, missing_ids, repeated_ids.
+    """
+    found = []
+    rows = max(counts["rows"], 1)
+    for key in ("by", "period", "licence"):
+        if getattr(task.data.collected, key) == "unknown":
+            found.append(f"data.collected.{key} is unknown: say where the data come from")
+    if counts["missing_targets"]:
+        found.append(f"{counts['missing_targets']:,} rows have no target and were left out")
+    if counts["unplaced_rows"]:
+        found.append(f"{counts['unplaced_rows']:,} rows belong to no side of the split and were left out")
+    if counts["repeated_rows"]:
+        found.append(f"{counts['repeated_rows']:,} of {rows:,} rows repeat the features of an earlier row")
+    if shared := counts["rows_on_two_sides"]:
+        found.append(
+            f"leak: {shared:,} rows ({shared / rows:.1%}) have twins on another side of the split; scores on test"
+            " flatter the model; split by group"
+        )
+    for key, word in (("missing_ids", "have no"), ("repeated_ids", "repeat an")):
+        if counts.get(key):
+            found.append(f"{counts[key]:,} rows {word} id ({task.data.id})")
+    for entry in profile:
+        if MANY_MISSING < entry["missing"] < 1:
+            found.append(f"{entry['name']}: {entry['missing']:.0%} of the values are missing")
+    return found
+
+
+def leaks(rows: pd.DataFrame, kinds: Mapping[str, str], target: np.ndarray, kind: Kind) -> list[str]:
+    """Return a sentence for each column that gives the answer away on its own.
+
+    rows: a sample of train; target: (n,) class index or value.
+    """
+    found = []
+    for name, feature in kinds.items():
+        if feature == "text":
+            continue
+        strength = _strength(rows[name], feature, target, kind)
+        if strength >= LEAK_AUC:
+            found.append(f"leak: {name} alone predicts the target ({strength:.3f}); is it known beforehand?")
+    return found
+
+
+def _strength(values: pd.Series, feature: str, target: np.ndarray, kind: Kind) -> float:
+    """How well one column orders the target: AUC (binary, and the best class of several) or |rank correlation|."""
+    if feature == "number":
+        scores = values.astype(float).fillna(values.astype(float).median()).to_numpy()
+    elif kind == "regression" or values.nunique() > 100:
+        return 0.0
+    else:
+        scores = None
+    if kind == "regression":
+        ranks = pd.Series(scores).rank().corr(pd.Series(target).rank())
+        return abs(float(ranks)) if not np.isnan(ranks) else 0.0
+    strengths = []
+    for label in np.unique(target)[1:] if kind == "binary" else np.unique(target):
+        truth = (target == label).astype(int)
+        order = (
+            scores
+            if scores is not None
+            else pd.Series(truth).groupby(values.to_numpy()).transform("mean").fillna(0).to_numpy()
+        )
+        auc = binary_auc(truth, order)
+        strengths.append(max(auc, 1 - auc))
+    return min(strengths) if strengths else 0.0

@@ -1,0 +1,149 @@
+"""Which columns are features, of which kind, and the encoder that learns its levels and weights from train."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ratchet.config import ColumnSplit, Features, Task, TimeSplit
+from ratchet.errors import DataError, did_you_mean
+from ratchet.scoring.encode import Column, TableEncoder, TextEncoder, numbers
+from ratchet.scoring.expressions import Expression
+
+FREE_TEXT_SHARE = 0.5  # a text column with this share of distinct values names rows, it does not group them
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The features of a task: name -> number | category | text, formulas of derived ones, and what was left out."""
+
+    kinds: Mapping[str, str]
+    formulas: Mapping[str, str]
+    dropped: Mapping[str, str]
+
+
+def plan(task: Task, profile: Sequence[Mapping[str, Any]]) -> Plan:
+    """Decide what becomes of each column, from its profile (name, kind, missing, distinct).
+
+    Raises DataError if a column that the task names is not there or no feature is left.
+    """
+    described = {entry["name"]: entry for entry in profile}
+    features = task.features
+    for key, names in (("categorical", features.categorical), ("numeric", features.numeric)):
+        _require(f"features.{key}", names, described)
+    for name, formula in features.derive.items():
+        if name in described:
+            raise DataError(f"features.derive.{name}: a column of that name is in the data; choose another")
+        _require(f"features.derive.{name}", sorted(Expression.parse(formula).names), described)
+    if task.problem.rule:
+        _require("problem.rule", sorted(Expression.parse(task.problem.rule).names), described)
+    dropped = _not_features(task)
+    if features.kind == "text":
+        return _text_plan(features, described, dropped)
+    kinds: dict[str, str] = {}
+    for name, entry in described.items():
+        if name in dropped:
+            continue
+        kind, reason = _role(name, entry, features)
+        if reason:
+            dropped[name] = reason
+        else:
+            kinds[name] = kind
+    if not kinds and not features.derive:
+        raise DataError(
+            "features: no column is left to learn from; see data.drop and what was dropped and why"
+        )
+    return Plan(kinds, dict(features.derive), dropped)
+
+
+def _require(place: str, names: Sequence[str], known: Mapping[str, Any]) -> None:
+    for name in names:
+        if name not in known:
+            raise DataError(f"{place}: no column {name!r}{did_you_mean(name, known)}")
+
+
+def _not_features(task: Task) -> dict[str, str]:
+    data = task.data
+    dropped = {name: "named in data.drop" for name in data.drop}
+    dropped[data.target] = "the target"
+    if data.id:
+        dropped[data.id] = "the id"
+    if data.truth:
+        dropped[data.truth] = "the true probability"
+    if isinstance(task.split, TimeSplit | ColumnSplit):
+        dropped[task.split.column] = "names the side of the split"
+    return dropped
+
+
+def _role(name: str, entry: Mapping[str, Any], features: Features) -> tuple[str, str]:
+    """Return the kind of a column and, if it is no feature, why."""
+    present = (1 - entry["missing"]) * entry.get("rows", 0)
+    if entry["missing"] >= 1:
+        return "", "no value in any row"
+    if entry["distinct"] <= 1 and not entry["missing"]:
+        return "", "the same value in each row"
+    if name in features.categorical:
+        return "category", ""
+    if entry["kind"] == "date":
+        return "", "a date; derive a number from it if it should count"
+    if entry["kind"] == "number":
+        return "number", ""
+    if name in features.numeric:
+        raise DataError(f"features.numeric: {name!r} holds text, such as {entry.get('levels', ['?'])[0]!r}")
+    if entry["distinct"] > max(features.max_levels, FREE_TEXT_SHARE * present):
+        return (
+            "",
+            f"about {entry['distinct']:,} distinct texts: names rows; name it in features.categorical to keep it",
+        )
+    return "category", ""
+
+
+def _text_plan(features: Features, described: Mapping[str, Any], dropped: dict[str, str]) -> Plan:
+    left = [name for name, entry in described.items() if name not in dropped and entry["kind"] == "text"]
+    if features.text:
+        _require("features.text", [features.text], described)
+        name = features.text
+    elif len(left) == 1:
+        name = left[0]
+    else:
+        raise DataError(f"features.text: {len(left)} text columns ({', '.join(left[:5])}); name one")
+    dropped |= {other: "not the text" for other in described if other not in dropped and other != name}
+    return Plan({name: "text"}, {}, dropped)
+
+
+def formula_columns(formulas: Mapping[str, str]) -> list[str]:
+    """Return the raw columns that the formulas read, in the formulas' order."""
+    return [name for formula in formulas.values() for name in sorted(Expression.parse(formula).names)]
+
+
+def fit(rows: pd.DataFrame, plan: Plan, features: Features) -> TableEncoder | TextEncoder:
+    """Return the encoder for the plan, with levels and weights seen in the rows of train; it looks at no target."""
+    if features.kind == "text":
+        return _fit_text(rows, next(iter(plan.kinds)), features)
+    columns = [_fit_column(name, kind, rows[name], features.max_levels) for name, kind in plan.kinds.items()]
+    derived = [Column(name, "number", formula=formula) for name, formula in plan.formulas.items()]
+    read = (*plan.kinds, *formula_columns(plan.formulas))
+    inputs = {name: "number" if rows[name].dtype.kind in "iufb" else "text" for name in read}
+    return TableEncoder((*columns, *derived), inputs)
+
+
+def _fit_column(name: str, kind: str, values: pd.Series, max_levels: int) -> Column:
+    if kind == "number":
+        return Column(name, kind)
+    is_number = values.dtype.kind in "iufb"
+    cells = pd.Series(numbers(values)) if is_number else values
+    counts = (
+        cells.value_counts()
+    )  # most frequent first; ties by level, so that the order of rows does not count
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:max_levels]
+    return Column(name, kind, tuple(float(level) if is_number else str(level) for level, _ in ordered))
+
+
+def _fit_text(rows: pd.DataFrame, name: str, features: Features) -> TextEncoder:
+    encoder = TextEncoder(name, features.characters, features.words, features.hash_bits)
+    counts = encoder.counts(rows)
+    seen_in = np.bincount(counts.indices, minlength=counts.shape[1])
+    idf = np.log((1 + counts.shape[0]) / (1 + seen_in)) + 1
+    return TextEncoder(name, features.characters, features.words, features.hash_bits, idf.astype(np.float32))

@@ -1,0 +1,8 @@
+"""The families of models: each is one file with a search space, known-good starts and a fit."""
+
+from types import ModuleType
+
+from ratchet.config import Family
+from ratchet.core.models import dummy, forest, linear, xgboost
+
+FAMILIES: dict[Family, ModuleType] = {"dummy": dummy, "linear": linear, "forest": forest, "xgboost": xgboost}

@@ -1,0 +1,93 @@
+"""Linear models, fitted by scikit-learn, served as a dot product: logistic, hinge (texts) or ridge."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.svm import LinearSVC
+
+from ratchet.core.models.sample import Fitted, Fold, Sample, Setting
+from ratchet.core.models.space import Choice, Number, Space
+from ratchet.scoring.margin import SparseDot, TableDot
+
+
+def space(kind: str, is_text: bool) -> Space:
+    """The strength C of the fit (inverse regularisation) and, for classes of texts, the loss."""
+    if is_text and kind != "regression":
+        return {"C": Number(0.01, 30, log=True), "loss": Choice(("log", "hinge"))}
+    return {"C": Number(1e-4, 100, log=True)}
+
+
+def starts(rows: int, is_text: bool) -> list[dict[str, Any]]:
+    """Known-good configurations, tried first."""
+    if is_text:
+        return [{"C": 0.3, "loss": "hinge"}, {"C": 4.0, "loss": "log"}]
+    return [{"C": 0.1}, {"C": 1.0}, {"C": 0.01}]
+
+
+def fit(params: Mapping[str, Any], fold: Fold, setting: Setting, rounds: int | None = None) -> Fitted:
+    """Fit on the fold's rows; it is deterministic, so seed and rounds do not matter to a table."""
+    sample = fold.fit
+    if not sample.levels:
+        weights, intercept = _solve(params, sample.matrix, sample, setting)
+        return Fitted(SparseDot(weights.astype(np.float32), intercept))
+    frame = _Frame(sample)
+    weights, intercept = _solve(params, frame.design(sample.matrix), sample, setting)
+    return Fitted(frame.table_dot(weights, intercept))
+
+
+def _solve(
+    params: Mapping[str, Any], design: Any, sample: Sample, setting: Setting
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights (d, outputs) and intercept (outputs,)."""
+    model: Any
+    if sample.kind == "regression":
+        model = Ridge(alpha=1 / params["C"], solver="sparse_cg" if sparse.issparse(design) else "auto")
+    elif params.get("loss") == "hinge":
+        model = LinearSVC(C=params["C"], random_state=setting.seed, max_iter=300)
+    else:
+        model = LogisticRegression(C=params["C"], max_iter=300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a weak C stops early, and its score says so
+        model.fit(design, sample.target)
+    weights = np.atleast_2d(model.coef_).T
+    return weights, np.atleast_1d(np.asarray(model.intercept_, dtype=float))
+
+
+class _Frame:
+    """How codes become a design matrix: numbers standardised, with a flag for missing; a column per level."""
+
+    def __init__(self, sample: Sample) -> None:
+        self.is_level = sample.is_level
+        plain = sample.matrix[:, ~self.is_level].astype(float)
+        known = ~np.isnan(plain)
+        seen = np.maximum(known.sum(axis=0), 1)
+        self.mean = np.where(known, plain, 0).sum(axis=0) / seen
+        spread = np.sqrt((np.where(known, plain - self.mean, 0) ** 2).sum(axis=0) / seen)
+        self.scale = np.where(spread > 0, spread, 1)
+        self.counts = [count for count in sample.levels if count]
+        self.offset = np.concatenate([[0], np.cumsum([count + 1 for count in self.counts])])[:-1].astype(int)
+
+    def design(self, matrix: np.ndarray) -> Any:
+        """Return (n, numbers + numbers + levels): standardised, missing, one-hot; dense while it is small."""
+        plain = (matrix[:, ~self.is_level] - self.mean) / self.scale
+        absent = np.isnan(plain)
+        rows, width = len(matrix), sum(self.counts) + len(self.counts)
+        codes = matrix[:, self.is_level]
+        at = (np.where(np.isnan(codes), 0, codes + 1) + self.offset).astype(int)
+        hot = sparse.csr_matrix(
+            (np.ones(at.size), at.ravel(), np.arange(rows + 1) * at.shape[1]), shape=(rows, width)
+        )
+        numeric = np.hstack([np.where(absent, 0.0, plain), absent.astype(float)])
+        if width <= 200:
+            return np.hstack([numeric, hot.toarray()])
+        return sparse.hstack([sparse.csr_matrix(numeric), hot], format="csr")
+
+    def table_dot(self, weights: np.ndarray, intercept: np.ndarray) -> TableDot:
+        count = len(self.mean)
+        parts = weights[:count], weights[count : 2 * count], weights[2 * count :]
+        return TableDot(self.is_level, self.mean, self.scale, *parts, offset=self.offset, intercept=intercept)

@@ -1,0 +1,34 @@
+"""Every error a user may see. Each message names the place, the fault and the mend, in one line."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RatchetError(Exception):
+    """Something the user can mend; the command line shows it as one line and exits 1."""
+
+
+class ConfigError(RatchetError):
+    """The YAML file of a task is wrong; one line per fault."""
+
+
+class DataError(RatchetError):
+    """The data are missing, damaged or unfit for the task."""
+
+
+class TrainError(RatchetError):
+    """No model could be trained."""
+
+
+class GateRefused(RatchetError):
+    """A version does not meet the gates of the stage it wants to enter."""
+
+
+class ServerError(RatchetError):
+    """A server (tracking, model) could not be reached or did not become healthy."""
+
+
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the nearest of the known words, or an empty string."""
+    near = get_close_matches(wrong, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

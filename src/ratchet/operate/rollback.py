@@ -1,0 +1,27 @@
+"""Go back one notch: the former champion returns to Production."""
+
+from ratchet.adapters import database, registry
+from ratchet.adapters.registry import FORMER, PRODUCTION, Version
+from ratchet.errors import RatchetError
+from ratchet.steps.session import Session
+
+
+def rollback(session: Session) -> tuple[Version, Version]:
+    """Move the champion's predecessor back to Production; return (the version left, the version back).
+
+    Raises RatchetError if there is no champion, or none before it.
+    """
+    name = session.task.name
+    with database.lock(session.settings, f"promote-{name}"):
+        champion = registry.in_stage(session.client, name, PRODUCTION)
+        if champion is None:
+            raise RatchetError(f"{name}: nothing is in Production, so there is nothing to roll back")
+        number = champion.tags.get(FORMER)
+        known = {version.number: version for version in registry.versions(session.client, name)}
+        if number is None or int(number) not in known:
+            raise RatchetError(
+                f"{name}: version {champion.number} had no champion before it; nothing was changed"
+            )
+        former = known[int(number)]
+        registry.move(session.client, former, PRODUCTION)
+        return champion, former

@@ -1,0 +1,133 @@
+"""Serve one version with `mlflow models serve`: started, healthy before it says so, stopped with its caller."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from ratchet.config import Settings
+from ratchet.errors import ServerError
+
+HOST = "127.0.0.1"
+START_S = {"local": 120, "uv": 900, "virtualenv": 900, "conda": 1800}
+STOP_S = 10
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with closing(socket.socket()) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def sample_rows(model: Path) -> dict[str, Any]:
+    """Return the rows that travel with the model, as the body of a request."""
+    found: dict[str, Any] = json.loads(
+        (model / "artifacts" / "scorer" / "sample.json").read_text(encoding="utf-8")
+    )
+    return found
+
+
+@contextmanager
+def serving(model: Path, port: int, env_manager: str, settings: Settings) -> Iterator[str]:
+    """Run `mlflow models serve` on a model's folder; yield its URL once it is healthy, stop it at the end.
+
+    env_manager: local (this environment), uv, virtualenv or conda (built from the model's own requirements).
+    Raises ServerError if the port is taken or the server does not become healthy, with the end of its log.
+    """
+    _require_free(port)
+    log = settings.home / f"serve-{port}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "-h", HOST, "-p", str(port),
+               "--env-manager", env_manager]  # fmt: skip
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+        try:
+            url = f"http://{HOST}:{port}"
+            _await_health(server, url, START_S.get(env_manager, 900), log)
+            yield url
+        finally:
+            _stop(server)
+
+
+def _require_free(port: int) -> None:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ServerError(
+                f"port {port}: {error.strerror}; name another with --port, or 0 for any"
+            ) from None
+
+
+def _await_health(server: "subprocess.Popen[bytes]", url: str, limit_s: int, log: Path) -> None:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise ServerError(f"mlflow models serve ended with {server.returncode}; {_tail(log)}")
+        try:
+            if requests.get(f"{url}/ping", timeout=2).status_code == requests.codes.ok:
+                return
+        except requests.RequestException:
+            pass
+        time.sleep(0.2)
+    raise ServerError(f"mlflow models serve is not healthy after {limit_s} s; {_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f"the end of {log}: {' | '.join(lines[-3:])[:500]}"
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    """End the server and its workers: they share a process group."""
+    if server.poll() is None:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+def ask(url: str, body: dict[str, Any]) -> Any:
+    """Send one request to a served model; return its answer.
+
+    Raises ServerError if it does not answer with 200.
+    """
+    answer = requests.post(f"{url}/invocations", json=body, timeout=60)
+    if answer.status_code != requests.codes.ok:
+        raise ServerError(f"{url}: the model answered {answer.status_code}: {answer.text[:300]}")
+    return answer.json()
+
+
+def wait(url: str) -> None:
+    """Return when the server at the URL is gone.
+
+    Raises ServerError: a served model ends by being stopped, so this is a fault.
+    """
+    while True:
+        time.sleep(2)
+        try:
+            requests.get(f"{url}/ping", timeout=10)
+        except requests.ConnectionError:
+            raise ServerError(f"{url}: mlflow models serve has ended") from None
+        except requests.RequestException:
+            continue

@@ -1,0 +1,35 @@
+"""What is where: versions, stages, aliases, metrics and the last runs of a task."""
+
+from typing import Any
+
+from ratchet.adapters import registry, tracking
+from ratchet.steps.session import Session
+
+
+def status(session: Session) -> dict[str, Any]:
+    """Return the versions of the task's model, newest first, with their test metrics, and its last runs."""
+    task = session.task.name
+    return {
+        "task": task,
+        "versions": [
+            {
+                "version": version.number,
+                "stage": version.stage,
+                "aliases": list(version.aliases),
+                "model_uri": version.uri,
+                "updated_ms": version.updated_ms,
+                "commit": version.tags.get("ratchet.commit", "unknown"),
+                "metrics": _metrics(session, version.tags.get("ratchet.evaluate_run")),
+            }
+            for version in registry.versions(session.client, task)
+        ],
+        "runs": tracking.last_runs(session.client, task),
+    }
+
+
+def _metrics(session: Session, run_id: str | None) -> dict[str, float]:
+    if not run_id:
+        return {}
+    found = session.client.get_run(run_id).data.metrics
+    plain = {name.removeprefix("test_"): value for name, value in found.items() if name.startswith("test_")}
+    return {name: value for name, value in plain.items() if not name.endswith(("_low", "_high"))}

@@ -1,0 +1,213 @@
+"""Step 3: judge the model on test, once, beside the rule, the dummy and the champion."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ratchet.adapters import registry, tracking
+from ratchet.adapters.registry import Version
+from ratchet.adapters.tracking import Run
+from ratchet.config import METRICS, Task
+from ratchet.core import metrics, plots
+from ratchet.core.gates import Evidence
+from ratchet.core.metrics import Judged
+from ratchet.errors import DataError
+from ratchet.scoring.expressions import Expression
+from ratchet.steps import preprocess, train
+from ratchet.steps.preprocess import Prepared
+from ratchet.steps.session import Session, key_of
+from ratchet.steps.train import Trained
+
+CODE = ("core/metrics.py", "steps/evaluate.py")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A judged model: its run, the model, and the figures on test."""
+
+    run_id: str
+    trained: Trained
+    report: Mapping[str, Any]
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the gates look at."""
+        champion = self.report["champion"]
+        return Evidence(
+            self.report["metrics"],
+            self.report["baselines"],
+            champion["metrics"] if champion else None,
+            champion["comparable"] if champion else True,
+        )
+
+
+def evaluate(session: Session, parent: Run | None = None) -> Evaluated:
+    """Judge the model of train on test; return the figures."""
+    champion = registry.in_stage(session.client, session.task.name, registry.PRODUCTION)
+    parts = session.task.problem.model_dump(), train.key(session), champion.number if champion else None
+
+    def recall(run_id: str) -> Evaluated:
+        report = tracking.read_json(session.client, run_id, "evaluation.json")
+        return Evaluated(run_id, Trained(report["train_run_id"], report["model_uri"]), report)
+
+    def work(run: Run) -> Evaluated:
+        trained = train.train(session, parent or run)
+        prepared = preprocess.preprocess(session, parent or run)
+        report = _judge(session, run, prepared, trained, champion)
+        run.log_json(report, "evaluation.json")
+        return Evaluated(run.id, trained, report)
+
+    return session.step("evaluate", key_of(CODE, *parts), parent, recall, work)
+
+
+def _judge(
+    session: Session, run: Run, prepared: Prepared, trained: Trained, champion: Version | None
+) -> dict[str, Any]:
+    task, kind, cost = session.task, prepared.kind, session.task.decision.cost
+    rows = prepared.rows("test")
+    truth = prepared.target(rows)
+    judged = judge_scorer(registry.load_scorer(trained.model_uri), rows, truth)
+    baselines = _baselines(task, prepared, rows, truth)
+    found = metrics.usual(kind, judged, cost)
+    spread = metrics.intervals(kind, judged, cost, task.search.seed)
+    report = {
+        "task": task.name,
+        "kind": kind,
+        "rows": len(rows),
+        "train_run_id": trained.run_id,
+        "model_uri": trained.model_uri,
+        "split_digest": prepared.about["split_digest"],
+        "metrics": found,
+        "intervals": spread,
+        "baselines": {name: metrics.usual(kind, other, cost) for name, other in baselines.items()},
+        "champion": _champion(session, prepared, rows, truth, champion),
+        "hypothesis": _hypothesis(task, found, spread),
+    }
+    _record(run, report, prepared, judged, baselines)
+    return report
+
+
+def judge_scorer(scorer: Any, rows: pd.DataFrame, truth: np.ndarray) -> Judged:
+    """Return what a scorer says of the rows. truth: (n,) class index or value."""
+    scores = scorer.scores(rows)
+    return Judged(truth, scores, scores if scorer.kind == "regression" else scorer.decisions(scores))
+
+
+def _baselines(task: Task, prepared: Prepared, rows: pd.DataFrame, truth: np.ndarray) -> dict[str, Judged]:
+    """The dummy, the rule (without one: the dummy again) and, for synthetic data, the truth itself."""
+    dummy = _dummy(task, prepared, truth)
+    found = {"rule": _rule(task, prepared, rows, truth) if task.problem.rule else dummy, "dummy": dummy}
+    if task.data.truth:
+        known = rows[task.data.truth].to_numpy(dtype=float)
+        decided = (
+            known if prepared.kind == "regression" else (known >= train.cheapest_threshold(task)).astype(int)
+        )
+        found["truth"] = Judged(truth, known, decided)
+    return found
+
+
+def _dummy(task: Task, prepared: Prepared, truth: np.ndarray) -> Judged:
+    """The majority (with costs: the cheaper constant answer) or the mean of train."""
+    seen = prepared.target(prepared.rows("train"))
+    if prepared.kind == "regression":
+        mean = np.full(len(truth), seen.mean())
+        return Judged(truth, mean, mean)
+    shares = np.bincount(seen, minlength=len(prepared.classes)) / len(seen)
+    if prepared.kind == "multiclass":
+        scores = np.tile(shares, (len(truth), 1))
+        return Judged(truth, scores, scores.argmax(axis=1))
+    scores = np.full(len(truth), shares[1])
+    return Judged(truth, scores, (scores >= train.cheapest_threshold(task)).astype(int))
+
+
+def _rule(task: Task, prepared: Prepared, rows: pd.DataFrame, truth: np.ndarray) -> Judged:
+    assert task.problem.rule
+    said = Expression.parse(task.problem.rule).evaluate(rows)
+    if prepared.kind == "regression":
+        values = np.where(np.isnan(said.astype(float)), np.nanmean(said.astype(float)), said.astype(float))
+        return Judged(truth, values, values)
+    if prepared.kind == "binary":
+        decided = (np.nan_to_num(said.astype(float)) != 0).astype(int)
+        return Judged(truth, decided.astype(float), decided)
+    chosen = pd.Index([str(label) for label in prepared.classes]).get_indexer(
+        pd.Index([str(x) for x in said])
+    )
+    if (chosen < 0).any():
+        strange = said[int(np.flatnonzero(chosen < 0)[0])]
+        raise DataError(f"problem.rule: gives {strange!r}, which is no class; one of {prepared.classes}")
+    return Judged(truth, np.eye(len(prepared.classes))[chosen], chosen)
+
+
+def _champion(
+    session: Session, prepared: Prepared, rows: pd.DataFrame, truth: np.ndarray, champion: Version | None
+) -> dict[str, Any] | None:
+    """The champion on the same rows, and whether it may be compared: it must not have learned from them."""
+    if champion is None:
+        return None
+    about = {"version": champion.number, "comparable": False, "metrics": {}}
+    same = champion.tags.get("ratchet.split") == prepared.about["split_digest"]
+    scorer = registry.load_scorer(champion.uri)
+    if scorer.kind != prepared.kind or list(scorer.classes) != prepared.classes:
+        return about
+    found = metrics.usual(prepared.kind, judge_scorer(scorer, rows, truth), session.task.decision.cost)
+    return about | {"comparable": same, "metrics": found}
+
+
+def _hypothesis(
+    task: Task, found: Mapping[str, float], spread: Mapping[str, tuple[float, float]]
+) -> dict[str, Any] | None:
+    """Whether the hypothesis holds: yes or no where the whole interval says so, else open."""
+    if (stated := task.problem.hypothesis) is None:
+        return None
+    low, high = spread[stated.metric]
+    if not METRICS[stated.metric].higher_is_better:
+        low, high, bound = -high, -low, -stated.minimum
+    else:
+        bound = stated.minimum
+    verdict = "holds" if low >= bound else "refuted" if high < bound else "open"
+    return {
+        **stated.model_dump(),
+        "value": found[stated.metric],
+        "interval": spread[stated.metric],
+        "verdict": verdict,
+    }
+
+
+def _record(
+    run: Run, report: Mapping[str, Any], prepared: Prepared, judged: Judged, baselines: Mapping[str, Judged]
+) -> None:
+    figures = {f"test_{name}": value for name, value in report["metrics"].items()}
+    for name, (low, high) in report["intervals"].items():
+        figures |= {f"test_{name}_low": low, f"test_{name}_high": high}
+    for who, values in {
+        **report["baselines"],
+        "champion": (report["champion"] or {}).get("metrics", {}),
+    }.items():
+        figures |= {f"{who}_{name}": value for name, value in values.items()}
+    run.log_metrics(figures)
+    run.set_tags({"ratchet.model_uri": report["model_uri"]})
+    if report["hypothesis"]:
+        run.set_tags({"ratchet.hypothesis": report["hypothesis"]["verdict"]})
+    run.log_figures(_plots(prepared, judged, baselines))
+
+
+def _plots(prepared: Prepared, judged: Judged, baselines: Mapping[str, Judged]) -> dict[str, Any]:
+    if prepared.kind == "regression":
+        return {"residuals": plots.residuals(judged.truth, judged.scores)}
+    names = [str(label) for label in prepared.classes]
+    shown = np.array(names, dtype=object)
+    figures = {"confusion": plots.confusion(shown[judged.truth], shown[judged.decided], names)}
+    if prepared.kind == "binary":
+        curves = {"model": judged.scores} | {name: other.scores for name, other in baselines.items()}
+        figures["roc"] = plots.roc(judged.truth, curves)
+        figures["precision_recall"] = plots.precision_recall(judged.truth, {"model": judged.scores})
+        figures["calibration"] = plots.calibration(judged.truth, judged.scores)
+    return figures
+
+
+def as_json(evaluated: Evaluated) -> dict[str, Any]:
+    """Return the result as plain values."""
+    return {"run_id": evaluated.run_id, **asdict(evaluated.trained), **evaluated.report}

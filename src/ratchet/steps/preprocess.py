@@ -1,0 +1,192 @@
+"""Step 1: read, check, split and describe the rows."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from ratchet.adapters import files, profile, tracking
+from ratchet.adapters.tracking import Run
+from ratchet.config import Kind, Task
+from ratchet.core import checks, features, plots
+from ratchet.core.features import Plan
+from ratchet.errors import DataError
+from ratchet.steps.session import Session, key_of
+
+CODE = ("adapters/files.py", "adapters/sources.py", "adapters/profile.py", "core/checks.py", "core/features.py",
+        "core/synthetic.py", "core/plots.py", "scoring/expressions.py", "steps/preprocess.py")  # fmt: skip
+LEAK_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The rows of a task, split and described, as they lie in the run of preprocess."""
+
+    run_id: str
+    folder: Path
+    about: dict[str, Any]
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of task: binary, multiclass or regression."""
+        kind: Kind = self.about["kind"]
+        return kind
+
+    @property
+    def classes(self) -> list[Any]:
+        """The labels; binary: negative, positive; regression: none."""
+        return list(self.about["classes"])
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The features."""
+        return Plan(self.about["features"], self.about["formulas"], self.about["dropped"])
+
+    def rows(self, side: str) -> pd.DataFrame:
+        """Return the rows of a side: train, valid or test."""
+        return files.read_side(self.folder, side)
+
+    def target(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return the target of rows, shape (n,): the class index, or the value."""
+        return encoded_target(rows[self.about["target"]], self.classes)
+
+
+def encoded_target(values: pd.Series, classes: Sequence[Any]) -> np.ndarray:
+    """Return class indices, or for regression (no classes) the values, shape (n,)."""
+    if not classes:
+        return values.to_numpy(dtype=float)
+    return np.asarray(pd.Index(classes).get_indexer(pd.Index(values)))
+
+
+def key(session: Session) -> str:
+    """What preprocess depends on: its code, its part of the task and the digests of the data."""
+    task = session.task
+    parts = task.model_dump(include={"data", "split", "features"}), task.problem.rule, task.problem.kind
+    return key_of(CODE, *parts, [table.digest for table in session.tables])
+
+
+def preprocess(session: Session, parent: Run | None = None) -> Prepared:
+    """Read, check, split and describe the rows of the task; return them as they lie in the run."""
+
+    def recall(run_id: str) -> Prepared:
+        folder = tracking.fetch(session.client, run_id, "splits")
+        return Prepared(run_id, folder, tracking.read_json(session.client, run_id, "about.json"))
+
+    def work(run: Run) -> Prepared:
+        with _work_folder(session) as folder:
+            rows = folder / "rows.parquet"
+            with files.workspace(folder, session.tables) as db:
+                about, described = _gather(session.task, db, rows, folder / "splits")
+            about |= _sources(session)
+            _check_sides(about, folder / "splits", session.task)
+            _record(run, session, about, described, folder / "splits")
+        return recall(run.id)
+
+    return session.step("preprocess", key(session), parent, recall, work)
+
+
+@contextmanager
+def _work_folder(session: Session) -> Iterator[Path]:
+    session.settings.home.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="work-", dir=session.settings.home))
+    try:
+        (folder / "splits").mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _gather(
+    task: Task, db: duckdb.DuckDBPyConnection, rows: Path, splits: Path
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Write the sides; return what is known about the rows, and the profile of their columns."""
+    kinds = files.gather(db, task.data, task.split, rows)
+    missing, values = files.count_targets(db, task.data.target, rows)
+    kind, classes = checks.kind_of_target(task, values)
+    described = profile.columns(db, rows, kinds)
+    total = profile.count(db, rows)
+    for entry in described:
+        entry["rows"] = total
+    plan = features.plan(task, described)
+    raw = sorted({*plan.kinds, *features.formula_columns(plan.formulas)})
+    sides = files.write_sides(db, rows, splits)
+    counts = {
+        "rows": total,
+        "missing_targets": missing,
+        "unplaced_rows": total - sum(sides.values()),
+        **profile.doubles(db, rows, raw),
+        **(profile.ids(db, rows, task.data.id) if task.data.id else {}),
+    }
+    about = {
+        "kind": kind,
+        "classes": classes,
+        "target": task.data.target,
+        "features": dict(plan.kinds),
+        "formulas": dict(plan.formulas),
+        "dropped": dict(plan.dropped),
+        "columns": kinds,
+        "required": [entry["name"] for entry in described if not entry["missing"]],
+        "sides": sides,
+        "counts": counts,
+        "findings": checks.findings(task, described, counts),
+    }
+    return about, described
+
+
+def _sources(session: Session) -> dict[str, Any]:
+    tables = [{"name": t.name, "origin": t.origin, "sha256": t.digest} for t in session.tables]
+    split = session.task.split.model_dump(mode="json")
+    by_hash = session.task.split.by in ("hash", "group")
+    return {
+        "sources": tables,
+        "data_digest": key_of((), tables, session.task.data.query),
+        # Two runs with the same digest keep the same rows apart. By hash that holds also when the data grow.
+        "split_digest": key_of((), split, session.task.data.id, None if by_hash else tables),
+    }
+
+
+def _check_sides(about: dict[str, Any], splits: Path, task: Task) -> None:
+    """Add the findings that need the rows of train; refuse a side in which a class is missing."""
+    for side in files.SIDES:
+        target = encoded_target(
+            files.read_side(splits, side, [task.data.target])[task.data.target], about["classes"]
+        )
+        if about["classes"] and len(found := np.unique(target)) < 2:
+            only = about["classes"][int(found[0])]
+            raise DataError(
+                f"split: {side} holds one class only ({only!r}, {len(target)} rows); enlarge its share"
+            )
+        if about["kind"] == "regression" and not np.isfinite(target).all():
+            raise DataError(
+                f"data.target: {task.data.target!r} holds infinite numbers in {side}; remove them"
+            )
+    sample = files.read_side(splits, "train").head(LEAK_ROWS)
+    target = encoded_target(sample[task.data.target], about["classes"])
+    about["findings"] += checks.leaks(sample, about["features"], target, about["kind"])
+
+
+def _record(
+    run: Run, session: Session, about: dict[str, Any], described: list[dict[str, Any]], splits: Path
+) -> None:
+    run.log_params(
+        {"split": session.task.split.by, "kind": about["kind"], "features": len(about["features"])}
+    )
+    run.log_metrics({f"rows_{side}": count for side, count in about["sides"].items()})
+    run.log_metrics({name: float(count) for name, count in about["counts"].items()})
+    run.log_json(described, "profile.json")
+    run.log_figures({"profile": plots.profile([entry for entry in described if "counts" in entry])})
+    for source in about["sources"]:
+        run.log_data(source["name"], source["sha256"], source["origin"], "preprocess")
+    run.log_files(splits, "splits")
+    run.log_json(session.task.model_dump(mode="json"), "task.json")
+    run.log_json(about, "about.json")  # last: with it the run is whole
+    for finding in about["findings"]:
+        session.progress.note(finding)

@@ -1,0 +1,93 @@
+"""What the steps share: the task, the tracking store, who watches, and how a finished run is used again."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from ratchet.adapters import sources, tracking
+from ratchet.adapters.sources import Table
+from ratchet.adapters.tracking import Run
+from ratchet.config import Settings, Task
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+Result = TypeVar("Result")
+PACKAGE = Path(__file__).parents[1]
+
+
+class Progress(Protocol):
+    """Who watches: the command line, or nobody."""
+
+    def step(self, name: str, state: str) -> None:
+        """A step begins or ends; state: running, done, reused."""
+        ...
+
+    def trial(self, done: int, total: int, best: str, left_s: float) -> None:
+        """A trial is finished."""
+        ...
+
+    def rows(self, done: int) -> None:
+        """So many rows are scored."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something to know."""
+        ...
+
+
+@dataclass(frozen=True)
+class Session:
+    """One task at work on one tracking store."""
+
+    task: Task
+    settings: Settings
+    client: "MlflowClient"
+    progress: Progress
+    force: bool = False
+
+    @cached_property
+    def tables(self) -> list[Table]:
+        """The sources of the task, found and checked."""
+        return [
+            sources.locate(name, source, self.settings) for name, source in self.task.data.sources.items()
+        ]
+
+    def step(
+        self,
+        name: str,
+        key: str,
+        parent: Run | None,
+        recall: Callable[[str], Result],
+        work: Callable[[Run], Result],
+    ) -> Result:
+        """Do the work in a run of its own, or recall the newest finished run whose inputs were the same."""
+        found = None if self.force else tracking.find_finished(self.client, name, key)
+        if found and not (parent is None and "MLFLOW_RUN_ID" in os.environ):
+            self.progress.step(name, "reused")
+            return recall(found[0])
+        with tracking.opened(self.client, self.task.name, name, parent) as run:
+            if found:  # `mlflow run` opened a run for this step: it points at the one that is used again
+                run.set_tags({"ratchet.reused": found[0]})
+                self.progress.step(name, "reused")
+                return recall(found[0])
+            self.progress.step(name, "running")
+            result = work(run)
+            run.set_tags({tracking.KEY: key})
+        self.progress.step(name, "done")
+        return result
+
+
+def key_of(code: tuple[str, ...], *parts: Any) -> str:
+    """Return the digest of what a step depends on: files and folders of the package, and plain values."""
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
+    for name in code:
+        place = PACKAGE / name
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,155 @@
+"""A YAML file becomes a frozen Task, or one list of all its faults."""
+
+import types
+import typing
+from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ratchet.config import Definitions, Task
+from ratchet.errors import ConfigError, did_you_mean
+
+MAX_BYTES = 1_000_000
+SPLIT_KINDS = ("hash", "group", "time", "column", "source")
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which also refuses a key that stands twice and an alias (how a YAML bomb grows)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable) or key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not used here", mark)
+        return super().compose_node(parent, index)
+
+
+def load(path: Path | str) -> Task:
+    """Read a task.
+
+    Raises ConfigError with one line per fault: `file: field: fault; hint`.
+    """
+    path = Path(path)
+    document = _read(path)
+    faults = list(_shared_definitions(path, document))
+    try:
+        task = Task.model_validate(document)
+    except ValidationError as error:
+        faults += [f"{path}: {line}" for line in _faults(Task, error)]
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return task
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ConfigError(f"{path}: {size:,} bytes; a task has at most {MAX_BYTES:,}")
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except FileNotFoundError:
+        nearby = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        raise ConfigError(f"{path}: no such file{did_you_mean(str(path), nearby)}") from None
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise ConfigError(f"{place}: not YAML: {getattr(error, 'problem', None) or error}") from None
+    if not isinstance(document, dict):
+        raise ConfigError(
+            f"{path}: a task is a mapping (name: …, data: …), this is {type(document).__name__}"
+        )
+    return document
+
+
+def _shared_definitions(path: Path, document: dict[str, Any]) -> Iterator[str]:
+    """Merge the files of `features.use` into the document; yield their faults. The task's own words win."""
+    features = document.get("features")
+    names = features.get("use") if isinstance(features, dict) else None
+    if not isinstance(features, dict) or not isinstance(names, list):
+        return
+    for name in names:
+        shared = path.parent / str(name)
+        try:
+            found = Definitions.model_validate(_read(shared))
+        except ConfigError as error:
+            yield f"{path}: features.use: {error}"
+            continue
+        except ValidationError as error:
+            yield from (f"{shared}: {line}" for line in _faults(Definitions, error))
+            continue
+        features["derive"] = {**found.derive, **(features.get("derive") or {})}
+        for key, columns in (("categorical", found.categorical), ("numeric", found.numeric)):
+            own = features.get(key) or []
+            features[key] = [*own, *(c for c in columns if c not in own)]
+
+
+def _faults(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
+    for fault in error.errors():
+        place = list(fault["loc"])
+        if place[:1] == ["split"] and len(place) > 1 and place[1] in SPLIT_KINDS:
+            del place[1]
+        where = ".".join(str(part) for part in place)
+        if fault["type"] == "extra_forbidden":
+            known = _keys_at(model, fault["loc"][:-1])
+            yield f"{where}: unknown key{did_you_mean(str(place[-1]), known) or _one_of(known)}"
+        elif fault["type"] == "missing":
+            yield f"{where}: missing; it has to be given"
+        else:
+            text = fault["msg"].removeprefix("Value error, ")
+            text = text[0].lower() + text[1:]
+            given = fault["input"]
+            shown = (
+                f", not {given!r:.80}"
+                if isinstance(given, str | int | float) and "Value error" not in fault["msg"]
+                else ""
+            )
+            yield f"{where}: {text}{shown}" if where else text
+
+
+def _one_of(known: list[str]) -> str:
+    return f"; known here: {', '.join(known)}" if known else ""
+
+
+def _keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys that are known at a place of the document."""
+    here: list[Any] = [model]
+    for part in place:
+        here = [inner for kind in here for inner in _inside(kind, part)]
+    return sorted({key for kind in _plain(here) for key in getattr(kind, "model_fields", {})})
+
+
+def _inside(kind: Any, part: int | str) -> Iterator[Any]:
+    for plain in _plain([kind]):
+        fields: Mapping[str, Any] = getattr(plain, "model_fields", {})
+        if part in fields:
+            yield fields[str(part)].annotation
+        elif "by" in fields and part in get_args(fields["by"].annotation):
+            yield plain  # the tag of a discriminated union stands in the place of an error
+        elif get_origin(plain) in (dict, tuple, list):
+            yield get_args(plain)[-1] if get_origin(plain) is dict else get_args(plain)[0]
+
+
+def _plain(kinds: list[Any]) -> Iterator[Any]:
+    """Unwrap Annotated, Optional and unions."""
+    for kind in kinds:
+        if get_origin(kind) is Annotated:
+            yield from _plain([get_args(kind)[0]])
+        elif get_origin(kind) in (Union, types.UnionType, typing.Union):
+            yield from _plain(list(get_args(kind)))
+        else:
+            yield kind
