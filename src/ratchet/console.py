@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+WIDTH = 140  # of a table that goes to a file
 QUIET_S = 5  # without a terminal, a line at most this often
 
 
@@ -55,6 +56,8 @@ class Live:
 
     def trial(self, done: int, total: int, best: str, left_s: float) -> None:
         """Show how far the search is."""
+        if not done:
+            return
         left = f"about {duration(left_s)} left" if done < total and left_s else ""
         self._advance("trial", done, total, f"best {best}" if best else "", left)
 
@@ -143,7 +146,10 @@ def table(title: str, heads: list[str], rows: list[list[Any]]) -> None:
         shown.add_column(head, justify="left" if place == 0 else "right", overflow="fold")
     for row in rows:
         shown.add_row(*(escape(str(cell)) for cell in row))
-    Console(highlight=False).print(shown)
+    out = Console(highlight=False)
+    if not out.is_terminal:
+        out = Console(highlight=False, width=WIDTH)
+    out.print(shown)
 
 
 def report(evaluation: Mapping[str, Any]) -> None:
@@ -179,3 +185,50 @@ def gates(found: list[dict[str, Any]]) -> None:
             ["stage", "verdict", "figure"],
             [[g["stage"], g["verdict"], g["sentence"]] for g in found],
         )
+
+
+def prepared(found: Mapping[str, Any]) -> None:
+    """Print what preprocess made of the rows: sides, features, and what was dropped and why."""
+    sides = ", ".join(f"{side} {count:,}" for side, count in found["sides"].items())
+    say(f"{found['task']}: {found['kind']}, {sides} rows; run {found['run_id']}")
+    rows = [[name, kind] for name, kind in found["features"].items()]
+    rows += [[name, f"= {formula}"] for name, formula in found["formulas"].items()]
+    rows += [[name, f"dropped: {reason}"] for name, reason in found["dropped"].items()]
+    table("columns", ["column", "becomes"], rows)
+
+
+def plan(found: Mapping[str, Any]) -> None:
+    """Print what the main job would do."""
+    say(f"{found['task']}: {found['rows']:,} rows, {found['columns']} columns")
+    table("", ["step", "state"],
+          [[step["step"], step["state"]] for step in found["steps"]])  # fmt: skip
+    time_s, memory = duration(found["about_s"]), found["about_mb"]
+    say(
+        f"{found['trials']} trials; about {time_s} and {memory:,} MB of memory (rough: from the size of the data)"
+    )
+
+
+def status(found: Mapping[str, Any]) -> None:
+    """Print versions and last runs."""
+    if not found["versions"]:
+        say(f"{found['task']}: no version is registered yet; ratchet run makes one")
+    names = list(dict.fromkeys(name for v in found["versions"] for name in v["metrics"]))[:4]
+    rows = [
+        [
+            v["version"],
+            v["stage"],
+            ", ".join(v["aliases"]),
+            _when(v["updated_ms"]),
+            *(figure(v["metrics"].get(n)) for n in names),
+        ]
+        for v in found["versions"]
+    ]
+    if rows:
+        table(f"{found['task']}: versions", ["version", "stage", "alias", "moved (UTC)", *names], rows)
+    runs = [[run["step"], run["status"], _when(run["start_ms"]), run["run_id"]] for run in found["runs"]]
+    if runs:
+        table("last runs", ["step", "status", "began (UTC)", "run"], runs)
+
+
+def _when(milliseconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(milliseconds / 1000))

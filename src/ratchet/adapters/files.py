@@ -4,6 +4,7 @@ DuckDB streams and spills to disk, so a file larger than memory passes. Once the
 connection reads nothing but them: a query in a YAML file cannot reach other files, write, or load extensions.
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +50,10 @@ def workspace(folder: Path, tables: list[Table]) -> Iterator[duckdb.DuckDBPyConn
         for table in tables:
             _attach(db, table)
         db.execute("SET lock_configuration = true")
-        yield db
+        try:
+            yield db
+        finally:
+            shutil.rmtree(folder / "spill", ignore_errors=True)
 
 
 def _attach(db: duckdb.DuckDBPyConnection, table: Table) -> None:
@@ -98,7 +102,7 @@ def gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path) 
 
     Numbers become DOUBLE and truth values text; the target keeps its own type. Column kinds: number, text, date.
     """
-    columns = _all_rows(db, data, split)
+    columns = attach_all(db, data, split)
     for place, name in _named_columns(data, split):
         if name not in columns:
             raise DataError(f"{place}: no column {name!r}{did_you_mean(name, columns)}")
@@ -131,7 +135,7 @@ def _run(db: duckdb.DuckDBPyConnection, sql: str, place: str) -> duckdb.DuckDBPy
         raise DataError(f"{place}: {_first_line(error)}") from None
 
 
-def _all_rows(db: duckdb.DuckDBPyConnection, data: Data, split: Split) -> dict[str, str]:
+def attach_all(db: duckdb.DuckDBPyConnection, data: Data, split: Split) -> dict[str, str]:
     """Create the view `everything`; return its columns with their DuckDB types."""
     if isinstance(split, SourceSplit):
         parts = (f"SELECT *, {literal(n)} AS {SOURCE} FROM {quoted(n)}" for n in (*split.train, *split.test))

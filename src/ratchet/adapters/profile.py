@@ -78,6 +78,14 @@ def count(db: duckdb.DuckDBPyConnection, rows: Path) -> int:
     return int(db.execute(f"SELECT count(*) FROM read_parquet({literal(str(rows))})").fetchall()[0][0])
 
 
+def length(db: duckdb.DuckDBPyConnection, rows: Path, entry: dict[str, Any]) -> float:
+    """Return the mean number of characters of a text column; 0 for other kinds."""
+    if entry["kind"] != "text":
+        return 0.0
+    sql = f"SELECT avg(length({quoted(entry['name'])})) FROM read_parquet({literal(str(rows))})"
+    return float(db.execute(sql).fetchall()[0][0] or 0)
+
+
 def doubles(db: duckdb.DuckDBPyConnection, rows: Path, features: list[str]) -> dict[str, int]:
     """Count rows that repeat an earlier one, and feature rows that stand on two sides of the split."""
     table = f"read_parquet({literal(str(rows))})"

@@ -118,6 +118,17 @@ def versions(client: "MlflowClient", name: str) -> list[Version]:
     return sorted(found, key=lambda version: -version.number)
 
 
+def numbered(client: "MlflowClient", name: str, number: int) -> Version:
+    """Return the version of that number as it is now.
+
+    Raises RatchetError if there is none.
+    """
+    for version in versions(client, name):
+        if version.number == number:
+            return version
+    raise RatchetError(f"{name}: there is no version {number}")
+
+
 def in_stage(client: "MlflowClient", name: str, stage: str) -> Version | None:
     """Return the version in the stage, or None.
 
@@ -173,7 +184,7 @@ def register(
     made = client.create_model_version(
         name, source, run_id, tags=tags, description=about["description"], model_id=model_id
     )
-    return next(version for version in versions(client, name) if version.number == int(made.version))
+    return numbered(client, name, int(made.version))
 
 
 def move(client: "MlflowClient", version: Version, stage: str) -> Version | None:
@@ -182,6 +193,7 @@ def move(client: "MlflowClient", version: Version, stage: str) -> Version | None
     Call it under the lock of the model. Raises ServerError if the registry does not show the move afterwards.
     """
     name = version.name
+    version = numbered(client, name, version.number)
     former = in_stage(client, name, stage) if stage in ALIASES else None
     if former and former.number == version.number:
         return None

@@ -8,6 +8,7 @@ import os
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -41,6 +42,7 @@ def client(settings: Settings) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
     import mlflow
 
     mlflow.set_tracking_uri(settings.tracking_uri)
@@ -260,7 +262,9 @@ def fetch(client: "MlflowClient", run_id: str, path: str) -> Path:
         return kept / path
     with tempfile.TemporaryDirectory(dir=_made(kept)) as place:
         came = Path(
-            download_artifacts(run_id=run_id, artifact_path=path, dst_path=place, tracking_uri=client.tracking_uri)
+            download_artifacts(
+                run_id=run_id, artifact_path=path, dst_path=place, tracking_uri=client.tracking_uri
+            )
         )
         _made((kept / path).parent)
         came.replace(kept / path)

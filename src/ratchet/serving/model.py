@@ -41,11 +41,10 @@ class ServedScorer(PythonModel):  # type: ignore[misc]
         folder = Path(context.artifacts["scorer"])
         self.scorer = load_package(folder / "scoring").load(folder / "state")
 
-    def predict(
-        self, context: Any, model_input: Any, params: dict[str, Any] | None = None
-    ) -> list[dict[str, Any]]:
+    # Without type hints: MLflow would make a signature of them, and check each request against it.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """Return one answer per row."""
-        return list(self.scorer.predict(model_input))
+        return self.scorer.predict(model_input)
 
 
 set_model(ServedScorer())

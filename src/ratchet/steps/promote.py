@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ratchet.adapters import database, registry, tracking
@@ -60,9 +60,8 @@ def _advance(session: Session, run: Run, evaluated: Evaluated, to: Target) -> Pr
         if (version.stage, stage) in ((STAGING, STAGING), (PRODUCTION, STAGING)):
             continue
         registry.move(session.client, version, stage)
-        version = replace(version, stage=stage)
-    now = registry.versions(session.client, version.name)
-    return Promoted(run.id, next(v for v in now if v.number == version.number), verdicts)
+        version = registry.numbered(session.client, version.name, version.number)
+    return Promoted(run.id, version, verdicts)
 
 
 def _refusal(name: str, version: Version, stage: str, verdicts: list[Verdict]) -> str:

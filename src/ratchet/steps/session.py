@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -50,6 +50,7 @@ class Session:
     client: "MlflowClient"
     progress: Progress
     force: bool = False
+    results: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def tables(self) -> list[Table]:
@@ -66,9 +67,26 @@ class Session:
         recall: Callable[[str], Result],
         work: Callable[[Run], Result],
     ) -> Result:
-        """Do the work in a run of its own, or recall the newest finished run whose inputs were the same."""
+        """Do the work in a run of its own, or recall the newest finished run whose inputs were the same.
+
+        Within a session a step is done once, whoever asks for it.
+        """
+        if key not in self.results:
+            self.results[key] = self._step(name, key, parent, recall, work)
+        result: Result = self.results[key]
+        return result
+
+    def _step(
+        self,
+        name: str,
+        key: str,
+        parent: Run | None,
+        recall: Callable[[str], Result],
+        work: Callable[[Run], Result],
+    ) -> Result:
         found = None if self.force else tracking.find_finished(self.client, name, key)
-        if found and not (parent is None and "MLFLOW_RUN_ID" in os.environ):
+        adopts = parent is None and "MLFLOW_RUN_ID" in os.environ
+        if found and not adopts:
             self.progress.step(name, "reused")
             return recall(found[0])
         with tracking.opened(self.client, self.task.name, name, parent) as run:

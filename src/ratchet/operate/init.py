@@ -1,0 +1,151 @@
+"""A first task from a look at the data: commented YAML that runs as it is and asks to be read."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from ratchet.adapters import files, profile, sources
+from ratchet.adapters.sources import Table
+from ratchet.config import Data, HashSplit, Problem, Settings, Source, Task
+from ratchet.core import checks
+from ratchet.errors import DataError
+
+LONG_TEXT = 30  # characters, on average: a text to read rather than a name
+TUNED = {"binary": ("roc_auc", 0.01), "multiclass": ("accuracy", 0.02), "regression": ("r2", 0.02)}
+CODES = 12  # whole numbers with so few values may be names
+
+
+def draft(uri: str, target: str, name: str | None, settings: Settings) -> str:
+    """Return the YAML of a task for the data, with comments on what was seen.
+
+    Raises DataError if the data cannot be read or hold no such column.
+    """
+    name = name or _name(uri)
+    table = sources.locate("data", Source(uris=(uri,)), settings)
+    data = Data(sources={"data": Source(uris=(uri,))}, target=target)
+    with tempfile.TemporaryDirectory() as place:
+        rows = Path(place) / "rows.parquet"
+        with files.workspace(Path(place), [table]) as db:
+            kinds = files.gather(db, data, HashSplit(), rows)
+            _, values = files.count_targets(db, target, rows)
+            described = profile.columns(db, rows, kinds)
+            total = profile.count(db, rows)
+            for entry in described:
+                entry["rows"] = total
+                entry["length"] = profile.length(db, rows, entry)
+    task = Task(name=name, data=data, problem=Problem())
+    kind, classes = checks.kind_of_target(task, values)
+    lines = [
+        *_head(name, kind),
+        *_data(uri, table, target, kind, values, described),
+        *_rest(kind, classes, target, described),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _name(uri: str) -> str:
+    last = PurePosixPath(uri.split("?")[0].split("://")[-1]).name
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", last.split(".")[0]).strip("-").lower()
+    return plain[:60] or "task"
+
+
+def _word(value: Any) -> str:
+    """Return a scalar as YAML writes it on one line, so that it is read back as it is."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ .-]*", value):
+        plain = yaml.safe_load(value)
+        return value if plain == value else f'"{value}"'
+    return yaml.safe_dump(
+        value, allow_unicode=True, default_style='"' if isinstance(value, str) else None, width=10_000
+    ).splitlines()[0]
+
+
+def _words(values: list[Any]) -> str:
+    return "[" + ", ".join(f'"{v}"' if "," in str(v) or "]" in str(v) else _word(v) for v in values) + "]"
+
+
+def _head(name: str, kind: str) -> Iterator[str]:
+    yield "# yaml-language-server: $schema=task.schema.json"
+    yield "# Written by `ratchet init` from a look at the data. Read it, above all problem, collected and gates."
+    yield f"name: {name}"
+    yield "problem:"
+    yield '  question: ""                 # what is asked, in words'
+    yield f"  kind: {kind}"
+    yield "  # hypothesis: {text: ..., metric: ..., minimum: ...}     # what the model is expected to bring"
+    yield '  # rule: "COLUMN >= 2"        # the simple rule to beat; without one: the majority or the mean'
+
+
+def _data(
+    uri: str,
+    table: Table,
+    target: str,
+    kind: str,
+    values: list[tuple[Any, int]],
+    described: list[dict[str, Any]],
+) -> Iterator[str]:
+    yield "data:"
+    yield (
+        f"  sources: {{data: {{uris: [{_word(uri) if ',' not in uri else chr(34) + uri + chr(34)}], sha256: [{table.digest}]}}}}"
+        if table.files
+        else f'  sources: {{data: {{uris: ["{uri}"]}}}}'
+    )
+    yield "  # collected: {by: ..., period: ..., licence: ...}        # where the data come from"
+    yield f"  target: {_word(target)}"
+    if kind == "binary":
+        rare = sorted(values, key=lambda pair: str(pair[0]), reverse=True)
+        rare = min(rare, key=lambda pair: pair[1])[0]  # of equals the later one: 1 rather than 0
+        yield f"  positive: {_word(rare)}{' ' * 8}# the rarer of {_words([value for value, _ in values])}"
+    ids = [e["name"] for e in described if _is_id(e, target)]
+    if ids:
+        yield f"  id: {_word(ids[0])}{' ' * 8}# a value of its own in each row"
+    dates = [e["name"] for e in described if e["kind"] == "date"]
+    if dates:
+        yield f"  # dates, which are no features: {_words(dates)}; see split: {{by: time, column: {_word(dates[0])}}}"
+
+
+def _is_id(entry: dict[str, Any], target: str) -> bool:
+    if entry["name"] == target or entry["kind"] == "date" or entry["missing"]:
+        return False
+    named = re.search(r"(^|_|\b)(id|no|nr|key)s?$", entry["name"], re.IGNORECASE) or entry[
+        "name"
+    ].lower().endswith("id")
+    return bool(named) and entry["distinct"] >= 0.95 * entry["rows"] and entry["length"] < LONG_TEXT
+
+
+def _rest(kind: str, classes: list[Any], target: str, described: list[dict[str, Any]]) -> Iterator[str]:
+    texts = [
+        e["name"]
+        for e in described
+        if e["name"] != target and e["kind"] == "text" and e["length"] >= LONG_TEXT
+    ]
+    others = [
+        e for e in described if e["name"] != target and e["name"] not in texts and not _is_id(e, target)
+    ]
+    yield "split: {by: hash, train: 0.7, valid: 0.15, test: 0.15}"
+    yield "features:"
+    if texts and len(others) <= 1:
+        yield f"  kind: text\n  text: {_word(texts[0])}"
+    else:
+        codes = [
+            e["name"] for e in others if e["kind"] == "number" and 3 <= e["distinct"] <= CODES and _whole(e)
+        ]
+        yield "  kind: tabular"
+        if codes:
+            yield f"  # whole numbers with few values; are they names?\n  # categorical: {_words(codes)}"
+    yield f"search:\n  trials: 40\n  timeout_s: 600\n  metric: {TUNED[kind][0]}"
+    if kind == "binary":
+        yield "decision: {cost: {false_positive: 1, false_negative: 1}}   # what wrong decisions cost"
+    yield "gates:\n  staging: [{beats: dummy}]"
+    metric, drop = TUNED[kind]
+    yield f"  production: [{{beats: dummy}}, {{metric: {metric}, max_drop: {drop}}}]"
+    if not (others or texts):
+        raise DataError(f"{target}: the data hold no other column to learn from")
+
+
+def _whole(entry: dict[str, Any]) -> bool:
+    return all(
+        isinstance(entry[k], int | float) and float(entry[k]).is_integer() for k in ("minimum", "maximum")
+    )
