@@ -36,9 +36,7 @@ def _task_options(command: Callable[..., None]) -> Callable[..., None]:
     options = [
         click.option("-c", "--config", required=True, metavar="FILE", help="The YAML file of the task."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout and nothing else."),
-        click.option(
-            "--force", is_flag=True, help="Do the work again, also where a finished run could be used."
-        ),
+        click.option("--force", is_flag=True, help="Do the work again, also where a finished run could be used."),
         click.option("--trials", callback=_blank_is_unset, metavar="N", help="Overrides search.trials."),
         click.option("--jobs", callback=_blank_is_unset, metavar="N", help="Overrides search.jobs."),
         click.option("--seed", callback=_blank_is_unset, metavar="N", help="Overrides search.seed."),
@@ -98,12 +96,8 @@ def cli() -> None:
 
 @cli.command()
 @_task_options
-@click.option(
-    "--ask", is_flag=True, help="At the end serve the model, send it one real request, and stop it."
-)
-@click.option(
-    "--plan", is_flag=True, help="Only say what would run, on how many rows, how long, with how much memory."
-)
+@click.option("--ask", is_flag=True, help="At the end serve the model, send it one real request, and stop it.")
+@click.option("--plan", is_flag=True, help="Only say what would run, on how many rows, how long, with how much memory.")
 def run(ask: bool, plan: bool, as_json: bool, **options: Any) -> None:
     """The main job: preprocess, train, evaluate, promote to Production."""
     from ratchet import console
@@ -220,17 +214,13 @@ def rollback(as_json: bool, **options: Any) -> None:
         if as_json:
             console.as_json({"task": session.task.name, "from": left.number, "to": back.number})
         else:
-            console.say(
-                f"{left.name}: version {back.number} is in Production again, version {left.number} is archived"
-            )
+            console.say(f"{left.name}: version {back.number} is in Production again, version {left.number} is archived")
 
 
 @cli.command()
 @_task_options
 @click.option("--stage", default="Production", show_default=True, help="The stage whose version is served.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0 for any free one."
-)
+@click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0 for any free one.")
 @click.option(
     "--env-manager", type=click.Choice(["local", "uv", "virtualenv", "conda"]), default="local", show_default=True,
     help="The environment: this one, or one built from the model's own requirements.",
@@ -255,9 +245,7 @@ def serve(stage: str, port: int, env_manager: str, as_json: bool, **options: Any
 
 @cli.command()
 @_task_options
-@click.option(
-    "--input", "source", required=True, metavar="FILE", help="CSV or Parquet, also packed, or a URI."
-)
+@click.option("--input", "source", required=True, metavar="FILE", help="CSV or Parquet, also packed, or a URI.")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="A .csv or .parquet file.")
 @click.option("--stage", default="Production", show_default=True, help="The stage whose version answers.")
 def score(source: str, output: Path, stage: str, as_json: bool, **options: Any) -> None:

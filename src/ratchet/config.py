@@ -96,9 +96,7 @@ class Read(Section):
     quote: str | None = Field(None, max_length=1, description='Quote character; "" for none; unset: seen.')
     encoding: str = Field("utf-8", description="Encoding, by its Python name (cp949, euc-kr, latin-1).")
     na: tuple[str, ...] = Field(("", "NA", "NaN", "null"), description="Cells that mean missing.")
-    types: dict[str, Literal["number", "text", "date"]] = Field(
-        {}, description="Types that are not seen right."
-    )
+    types: dict[str, Literal["number", "text", "date"]] = Field({}, description="Types that are not seen right.")
 
 
 class Source(Section):
@@ -219,14 +217,10 @@ class Features(Definitions):
 
     kind: Literal["tabular", "text"] = Field("tabular", description="A table or texts.")
     text: str | None = Field(None, description="Column with the text; unset: the only one left.")
-    characters: tuple[int, int] | None = Field(
-        (1, 4), description="Lengths of character n-grams within words."
-    )
+    characters: tuple[int, int] | None = Field((1, 4), description="Lengths of character n-grams within words.")
     words: tuple[int, int] | None = Field((1, 2), description="Lengths of word n-grams.")
     hash_bits: int = Field(20, ge=10, le=24, description="n-grams are hashed into 2^hash_bits features.")
-    max_levels: int = Field(
-        200, ge=2, le=10_000, description="Levels kept of a category, most frequent first."
-    )
+    max_levels: int = Field(200, ge=2, le=10_000, description="Levels kept of a category, most frequent first.")
     use: tuple[str, ...] = Field((), description="Files with definitions, relative to this file.")
 
     @model_validator(mode="after")
@@ -242,9 +236,7 @@ class Features(Definitions):
 class Search(Section):
     """The search for the best model."""
 
-    models: tuple[Family, ...] = Field(
-        (), description="Families to try; none: linear and xgboost, text: linear."
-    )
+    models: tuple[Family, ...] = Field((), description="Families to try; none: linear and xgboost, text: linear.")
     space: dict[Family, dict[str, tuple[float | int | str, ...]]] = Field(
         {}, description="Overrides ranges: [low, high], or a list of choices; the grid for sampler: grid."
     )
@@ -252,14 +244,10 @@ class Search(Section):
     timeout_s: float = Field(600, gt=0, le=604_800, description="The search ends after this time.")
     sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="How the next trial is chosen.")
     folds: int = Field(5, ge=2, le=20, description="Folds of cross-validation within train.")
-    metric: MetricName | None = Field(
-        None, description="What is tuned; unset: roc_auc, log_loss or rmse by kind."
-    )
+    metric: MetricName | None = Field(None, description="What is tuned; unset: roc_auc, log_loss or rmse by kind.")
     seed: int = Field(7, ge=0, le=2**31 - 1, description="Seed of folds, search and models.")
     jobs: int = Field(1, ge=1, le=64, description="Trials at a time.")
-    max_rounds: int = Field(
-        1_000, ge=1, le=20_000, description="Boosting rounds at the most (early stopping)."
-    )
+    max_rounds: int = Field(1_000, ge=1, le=20_000, description="Boosting rounds at the most (early stopping).")
 
 
 class Cost(Section):
@@ -289,15 +277,11 @@ class Gate(Section):
 
     @model_validator(mode="after")
     def _one_condition(self) -> Self:
-        bounds = [
-            name for name in ("minimum", "maximum", "max_drop", "min_gain") if getattr(self, name) is not None
-        ]
+        bounds = [name for name in ("minimum", "maximum", "max_drop", "min_gain") if getattr(self, name) is not None]
         if self.beats and not (bounds or self.metric):
             return self
         if self.beats or not self.metric or len(bounds) != 1:
-            raise ValueError(
-                "a gate is {beats: rule}, or a metric with one of minimum, maximum, max_drop, min_gain"
-            )
+            raise ValueError("a gate is {beats: rule}, or a metric with one of minimum, maximum, max_drop, min_gain")
         return self
 
 
@@ -336,9 +320,7 @@ class Task(Section):
         if self.data.query and isinstance(split, SourceSplit):
             raise ValueError("data.query: a split by source reads each source as it is; leave the query out")
         if self.features.kind == "text" and (trees := {"forest", "xgboost"} & set(self.search.models)):
-            raise ValueError(
-                f"search.models: {sorted(trees)[0]} is for tables; a text takes linear and dummy"
-            )
+            raise ValueError(f"search.models: {sorted(trees)[0]} is for tables; a text takes linear and dummy")
         return self
 
     @property

@@ -50,9 +50,7 @@ class Live:
         elif state == "reused":
             self.console.print(f"[bold]{name}[/] reused: its inputs have not changed")
         else:
-            self.console.print(
-                f"[bold]{name}[/] done in {duration(time.monotonic() - self.began.get(name, 0))}"
-            )
+            self.console.print(f"[bold]{name}[/] done in {duration(time.monotonic() - self.began.get(name, 0))}")
 
     def trial(self, done: int, total: int, best: str, left_s: float) -> None:
         """Show how far the search is."""
@@ -203,9 +201,7 @@ def plan(found: Mapping[str, Any]) -> None:
     table("", ["step", "state"],
           [[step["step"], step["state"]] for step in found["steps"]])  # fmt: skip
     time_s, memory = duration(found["about_s"]), found["about_mb"]
-    say(
-        f"{found['trials']} trials; about {time_s} and {memory:,} MB of memory (rough: from the size of the data)"
-    )
+    say(f"{found['trials']} trials; about {time_s} and {memory:,} MB of memory (rough: from the size of the data)")
 
 
 def status(found: Mapping[str, Any]) -> None:

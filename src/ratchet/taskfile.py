@@ -24,9 +24,7 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable) or key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -59,7 +57,7 @@ def _read(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise ConfigError(f"{path}: {size:,} bytes; a task has at most {MAX_BYTES:,}")
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         nearby = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         raise ConfigError(f"{path}: no such file{did_you_mean(str(path), nearby)}") from None
@@ -70,9 +68,7 @@ def _read(path: Path) -> dict[str, Any]:
         place = f"{path}:{mark.line + 1}" if mark else str(path)
         raise ConfigError(f"{place}: not YAML: {getattr(error, 'problem', None) or error}") from None
     if not isinstance(document, dict):
-        raise ConfigError(
-            f"{path}: a task is a mapping (name: …, data: …), this is {type(document).__name__}"
-        )
+        raise ConfigError(f"{path}: a task is a mapping (name: …, data: …), this is {type(document).__name__}")
     return document
 
 

@@ -45,9 +45,7 @@ def _file_lock(settings: Settings, name: str) -> Iterator[None]:
         try:
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError:
-            raise ServerError(
-                f"{name}: another promotion is under way since {LOCK_WAIT_S} s; try again"
-            ) from None
+            raise ServerError(f"{name}: another promotion is under way since {LOCK_WAIT_S} s; try again") from None
         yield
     finally:
         connection.close()
@@ -64,9 +62,7 @@ def _advisory_lock(address: str, name: str) -> Iterator[None]:
             deadline = time.monotonic() + LOCK_WAIT_S
             while not connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": number}).scalar():
                 if time.monotonic() > deadline:
-                    raise ServerError(
-                        f"{name}: another promotion is under way since {LOCK_WAIT_S} s; try again"
-                    )
+                    raise ServerError(f"{name}: another promotion is under way since {LOCK_WAIT_S} s; try again")
                 time.sleep(0.1)
             yield
     finally:

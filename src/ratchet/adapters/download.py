@@ -49,9 +49,7 @@ def fetch(uri: str, folder: Path, accepted: Sequence[str], tried: list[str]) -> 
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if accepted and digest not in accepted:
         partial.unlink()
-        raise DataError(
-            f"{uri}: sha256 of what came is {digest}, accepted are {', '.join(accepted)}; it was not kept"
-        )
+        raise DataError(f"{uri}: sha256 of what came is {digest}, accepted are {', '.join(accepted)}; it was not kept")
     partial.replace(target)
     return (target,)
 

@@ -85,9 +85,7 @@ def _csv_options(table: Table) -> str:
         if not read.quote:
             options.append("escape = ''")
     if read.types:
-        types = ", ".join(
-            f"{literal(name)}: {literal(DUCKDB_TYPES[kind])}" for name, kind in read.types.items()
-        )
+        types = ", ".join(f"{literal(name)}: {literal(DUCKDB_TYPES[kind])}" for name, kind in read.types.items())
         options.append(f"types = {{{types}}}")
     return "".join(f", {option}" for option in options)
 
@@ -116,12 +114,8 @@ def gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path) 
         extra.append(f"md5_number_lower({key}) AS {GROUP}")
     order = f" ORDER BY {quoted(split.column)}" if isinstance(split, TimeSplit) else ""
     if data.query and not order:
-        order = (
-            f" ORDER BY md5({key})"  # a join promises no order; training has to see the same one each time
-        )
-    select = (
-        f"SELECT {', '.join(shown + extra)} FROM everything WHERE {quoted(data.target)} IS NOT NULL{order}"
-    )
+        order = f" ORDER BY md5({key})"  # a join promises no order; training has to see the same one each time
+    select = f"SELECT {', '.join(shown + extra)} FROM everything WHERE {quoted(data.target)} IS NOT NULL{order}"
     _run(db, f"COPY ({select}) TO {literal(str(rows))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})", "data")
     return kinds
 
@@ -168,9 +162,7 @@ def _kind(duckdb_type: str) -> str:
 
 def _cast(name: str, duckdb_type: str, keep: bool) -> str:
     column = quoted(name)
-    if duckdb_type.startswith(("DECIMAL", "HUGEINT", "UHUGEINT")) or (
-        not keep and _kind(duckdb_type) == "number"
-    ):
+    if duckdb_type.startswith(("DECIMAL", "HUGEINT", "UHUGEINT")) or (not keep and _kind(duckdb_type) == "number"):
         return f"{column}::DOUBLE AS {column}"
     if _kind(duckdb_type) == "text" and duckdb_type != "VARCHAR":
         return f"{column}::VARCHAR AS {column}"
@@ -207,9 +199,7 @@ def _side(db: duckdb.DuckDBPyConnection, split: Split, key: str) -> str:
 def _side_by_time(db: duckdb.DuckDBPyConnection, split: TimeSplit) -> str:
     column = quoted(split.column)
     shares = [split.train, split.train + split.valid]
-    cuts = _run(db, f"SELECT quantile_disc({column}, {shares}) FROM everything", "split.column").fetchall()[
-        0
-    ][0]
+    cuts = _run(db, f"SELECT quantile_disc({column}, {shares}) FROM everything", "split.column").fetchall()[0][0]
     if cuts is None:
         raise DataError(f"split.column: {split.column!r} has no value in any row")
     first, second = (f"{column} < {literal(str(cut))}" for cut in cuts)
@@ -241,14 +231,10 @@ def read_side(folder: Path, side: str, columns: list[str] | None = None) -> pd.D
     return pd.read_parquet(folder / f"{side}.parquet", columns=columns)
 
 
-def count_targets(
-    db: duckdb.DuckDBPyConnection, target: str, rows: Path
-) -> tuple[int, list[tuple[Any, int]]]:
+def count_targets(db: duckdb.DuckDBPyConnection, target: str, rows: Path) -> tuple[int, list[tuple[Any, int]]]:
     """Return how many rows lack a target, and the 1,001 most frequent values of it with their counts."""
     column = quoted(target)
-    missing = _run(db, f"SELECT count(*) FROM everything WHERE {column} IS NULL", "data.target").fetchall()[
-        0
-    ][0]
+    missing = _run(db, f"SELECT count(*) FROM everything WHERE {column} IS NULL", "data.target").fetchall()[0][0]
     table = f"read_parquet({literal(str(rows))})"
     sql = f"SELECT {column} AS value, count(*) AS n FROM {table} GROUP BY value ORDER BY n DESC, value LIMIT 1001"
     return int(missing), [(value, int(count)) for value, count in _run(db, sql, "data.target").fetchall()]

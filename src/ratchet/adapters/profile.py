@@ -44,13 +44,7 @@ def _aggregates(column: str, kind: str) -> list[str]:
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return (
-        value[:100]
-        if isinstance(value, str)
-        else value
-        if value is None or isinstance(value, int)
-        else str(value)
-    )
+    return value[:100] if isinstance(value, str) else value if value is None or isinstance(value, int) else str(value)
 
 
 def _distribution(db: duckdb.DuckDBPyConnection, table: str, entry: dict[str, Any]) -> dict[str, Any]:

@@ -137,9 +137,7 @@ def in_stage(client: "MlflowClient", name: str, stage: str) -> Version | None:
     found = [version for version in versions(client, name) if version.stage == stage]
     if len(found) > 1:
         numbers = ", ".join(str(version.number) for version in found)
-        raise RatchetError(
-            f"{name}: versions {numbers} are all in {stage}; archive all but one in the MLflow UI"
-        )
+        raise RatchetError(f"{name}: versions {numbers} are all in {stage}; archive all but one in the MLflow UI")
     return found[0] if found else None
 
 
@@ -158,9 +156,7 @@ def behind(client: "MlflowClient", name: str, stage: str) -> Version:
     return found
 
 
-def register(
-    client: "MlflowClient", name: str, model_uri: str, run_id: str, about: Mapping[str, Any]
-) -> Version:
+def register(client: "MlflowClient", name: str, model_uri: str, run_id: str, about: Mapping[str, Any]) -> Version:
     """Register a logged model as a version, or return the version that it already is.
 
     about: `description`, and `tags` by name.
@@ -168,9 +164,7 @@ def register(
     from mlflow.exceptions import MlflowException
 
     model_id = model_uri.removeprefix("models:/")
-    known = [
-        version for version in versions(client, name) if version.tags.get("ratchet.model_id") == model_id
-    ]
+    known = [version for version in versions(client, name) if version.tags.get("ratchet.model_id") == model_id]
     if known:
         return known[0]
     try:
@@ -212,9 +206,7 @@ def move(client: "MlflowClient", version: Version, stage: str) -> Version | None
 
 def _transition(client: "MlflowClient", version: Version, stage: str) -> None:
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message=".*transition_model_version_stage.*", category=FutureWarning
-        )
+        warnings.filterwarnings("ignore", message=".*transition_model_version_stage.*", category=FutureWarning)
         client.transition_model_version_stage(version.name, str(version.number), stage)
 
 
@@ -222,12 +214,6 @@ def _verify(client: "MlflowClient", version: Version, stage: str) -> None:
     now = {v.number: v for v in versions(client, version.name)}
     there = [v.number for v in now.values() if v.stage == stage]
     right_alias = stage not in ALIASES or ALIASES[stage] in now[version.number].aliases
-    if (
-        now[version.number].stage != stage
-        or (stage in ALIASES and there != [version.number])
-        or not right_alias
-    ):
+    if now[version.number].stage != stage or (stage in ALIASES and there != [version.number]) or not right_alias:
         state = json.dumps({v.number: [v.stage, *v.aliases] for v in now.values()})
-        raise ServerError(
-            f"{version.name}: version {version.number} did not reach {stage}: the registry shows {state}"
-        )
+        raise ServerError(f"{version.name}: version {version.number} did not reach {stage}: the registry shows {state}")

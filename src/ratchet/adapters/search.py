@@ -1,6 +1,5 @@
 """Optuna: a study that resumes, counts finished trials only, and compares families fold by fold."""
 
-import itertools
 import logging
 import time
 import warnings
@@ -9,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ratchet.config import METRICS, Search
-from ratchet.core.models.space import Choice, Number, Space, grid
 from ratchet.errors import TrainError
 
 if TYPE_CHECKING:
@@ -43,13 +41,35 @@ class Trial:
     times_ms: tuple[int, int]
 
 
+class Ask:
+    """Asks an Optuna trial for values."""
+
+    def __init__(self, trial: "optuna.Trial") -> None:
+        self.trial = trial
+
+    def number(self, name: str, low: float, high: float, log: bool, integer: bool) -> float:
+        """Return a number of the range."""
+        if integer:
+            return int(self.trial.suggest_int(name, int(low), int(high), log=log))
+        return float(self.trial.suggest_float(name, low, high, log=log))
+
+    def choice(self, name: str, options: Sequence[Any]) -> Any:
+        """Return one of the options."""
+        return self.trial.suggest_categorical(name, list(options))
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What is searched: the study's name, spaces and starts by family, the metric, and the YAML's search section."""
+    """What is searched.
+
+    propose: asks for (family, parameters); queue: what is tried first, under the names that `propose` asks for;
+    exhaustive: the queue is all there is, such as a grid.
+    """
 
     study: str
-    spaces: Mapping[str, Space]
-    starts: Mapping[str, Sequence[Mapping[str, Any]]]
+    propose: Callable[[Ask], tuple[str, dict[str, Any]]]
+    queue: Sequence[Mapping[str, Any]]
+    exhaustive: bool
     metric: str
     search: Search
 
@@ -65,7 +85,10 @@ def tune(objective: Objective, plan: Plan, url: str, on_trial: Callable[[list[Tr
     Raises TrainError if no trial completes.
     """
     study = _study(plan, url)
-    budget = min(plan.search.trials, _enqueue(study, plan))
+    budget = min(plan.search.trials, len(plan.queue)) if plan.exhaustive else plan.search.trials
+    if not study.get_trials(deepcopy=False):
+        for params in plan.queue[:budget]:
+            study.enqueue_trial(dict(params))
     deadline = time.monotonic() + plan.search.timeout_s
     on_trial(finished(study))
     for _ in range(RETRIES):
@@ -98,10 +121,7 @@ class _Objective:
     def __call__(self, trial: "optuna.Trial") -> float:
         import optuna
 
-        family = trial.suggest_categorical("family", list(self.plan.spaces))
-        params = {
-            name: _suggest(trial, f"{family}.{name}", d) for name, d in self.plan.spaces[family].items()
-        }
+        family, params = self.plan.propose(Ask(trial))
 
         def report(fold: int, score: float) -> bool:
             trial.report(score, fold)
@@ -117,14 +137,6 @@ class _Objective:
         if outcome.pruned:
             raise optuna.TrialPruned
         return outcome.score
-
-
-def _suggest(trial: "optuna.Trial", name: str, dimension: Number | Choice) -> Any:
-    if isinstance(dimension, Choice):
-        return trial.suggest_categorical(name, list(dimension.options))
-    if dimension.integer:
-        return trial.suggest_int(name, int(dimension.low), int(dimension.high), log=dimension.log)
-    return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
 
 
 def _study(plan: Plan, url: str) -> "optuna.Study":
@@ -150,33 +162,10 @@ def _study(plan: Plan, url: str) -> "optuna.Study":
     )
     seed = plan.search.seed + len(study.get_trials(deepcopy=False))
     if plan.search.sampler == "tpe":
-        study.sampler = optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, group=True, n_startup_trials=10
-        )
+        study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=10)
     else:
         study.sampler = optuna.samplers.RandomSampler(seed=seed)
     return study
-
-
-def _enqueue(study: "optuna.Study", plan: Plan) -> int:
-    """Queue the starts, or the whole grid; return how many trials there are to run at the most."""
-    if plan.search.sampler == "grid":
-        points = [
-            (family, params)
-            for family, space in plan.spaces.items()
-            for params in grid(space, plan.search.space.get(family, {}))  # type: ignore[call-overload]
-        ]
-    else:
-        rounds = itertools.zip_longest(*([(f, s) for s in starts] for f, starts in plan.starts.items()))
-        points = [point for each in rounds for point in each if point is not None]
-    if not study.get_trials(deepcopy=False):
-        for family, params in points[: plan.search.trials]:
-            study.enqueue_trial(
-                {"family": family} | {f"{family}.{name}": value for name, value in params.items()}
-            )
-    if plan.search.sampler == "grid":
-        return len(points)
-    return plan.search.trials if any(plan.spaces.values()) else len(points)
 
 
 def finished(study: "optuna.Study") -> list[Trial]:

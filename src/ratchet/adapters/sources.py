@@ -14,14 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pandas as pd
 
-from ratchet.adapters import download
+from ratchet.adapters import download, synthetic
 from ratchet.config import Read, Settings, Source
-from ratchet.core import synthetic
 from ratchet.errors import DataError, did_you_mean
 
 DELIMITED = (".csv", ".tsv", ".txt", ".data")
@@ -101,9 +100,7 @@ def _checked(name: str, uri: str, found: tuple[Path, ...], source: Source, setti
                 f"{path}: sha256 is {digest}, data.sources.{name}.sha256 accepts {', '.join(source.sha256)}; the"
                 " file has changed or is another one"
             )
-    files = tuple(
-        _readable(path, digest, source.read, settings) for path, digest in zip(found, digests, strict=True)
-    )
+    files = tuple(_readable(path, digest, source.read, settings) for path, digest in zip(found, digests, strict=True))
     whole = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     return Table(name, uri, whole, source.read, files)
 
@@ -143,9 +140,7 @@ def _is_utf8(encoding: str, path: Path) -> bool:
     try:
         return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii")
     except LookupError:
-        raise DataError(
-            f"{path}: unknown encoding {encoding!r} in read.encoding; try utf-8, cp949, latin-1"
-        ) from None
+        raise DataError(f"{path}: unknown encoding {encoding!r} in read.encoding; try utf-8, cp949, latin-1") from None
 
 
 def _copy_as_utf8(path: Path, packing: str, encoding: str, target: Path) -> None:
@@ -176,7 +171,7 @@ def _unpacked(path: Path, packing: str) -> Iterator[IO[bytes]]:
         with zstandard.open(path, "rb") as file:
             yield file
     else:
-        opener = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, "": open}[packing]
+        opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, "": open}[packing]
         with opener(path, "rb") as file:
             yield file
 
@@ -184,14 +179,10 @@ def _unpacked(path: Path, packing: str) -> Iterator[IO[bytes]]:
 def _synthetic(uri: str) -> pd.DataFrame:
     parts = urlsplit(uri)
     if parts.netloc != "credit":
-        raise DataError(
-            f"{uri}: no synthetic data {parts.netloc!r}; there is synthetic://credit?rows=20000&seed=7"
-        )
+        raise DataError(f"{uri}: no synthetic data {parts.netloc!r}; there is synthetic://credit?rows=20000&seed=7")
     given = dict(parse_qsl(parts.query))
     if unknown := sorted(set(given) - {"rows", "seed", "period"}):
-        raise DataError(
-            f"{uri}: unknown {unknown[0]!r}{did_you_mean(unknown[0], ('rows', 'seed', 'period'))}"
-        )
+        raise DataError(f"{uri}: unknown {unknown[0]!r}{did_you_mean(unknown[0], ('rows', 'seed', 'period'))}")
     try:
         rows, seed = int(given.get("rows", 20_000)), int(given.get("seed", 7))
     except ValueError as error:

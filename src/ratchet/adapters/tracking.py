@@ -4,6 +4,7 @@ import contextlib
 import getpass
 import json
 import logging
+import math
 import os
 import subprocess
 import tempfile
@@ -68,7 +69,7 @@ def reachable(settings: Settings) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Run:
-    """One open run. Artifacts go under their own folders; `say` is nowhere here: a step reports, a run records."""
+    """One open run: what is logged is on record at once."""
 
     client: "MlflowClient"
     id: str
@@ -91,7 +92,7 @@ class Run:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        points = [(n, step, v) for n, pairs in curves.items() for step, v in pairs if v == v]
+        points = [(n, step, v) for n, pairs in curves.items() for step, v in pairs if not math.isnan(v)]
         entries = [Metric(name, float(value), now, step) for name, step, value in points]
         for start in range(0, len(entries), BATCH):
             self.client.log_batch(self.id, metrics=entries[start : start + BATCH])
@@ -172,9 +173,7 @@ def experiment_of(client: "MlflowClient", task: str) -> str:
             if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
-        raise ServerError(
-            f"experiment {task!r} is deleted; restore it (mlflow experiments restore) or rename the task"
-        )
+        raise ServerError(f"experiment {task!r} is deleted; restore it (mlflow experiments restore) or rename the task")
     return str(found.experiment_id)
 
 
@@ -222,9 +221,7 @@ def _search(client: "MlflowClient", condition: str, limit: int) -> list[Any]:
     return found
 
 
-def record_trial(
-    parent: Run, name: str, times_ms: tuple[int, int], status: str, entries: Mapping[str, Any]
-) -> None:
+def record_trial(parent: Run, name: str, times_ms: tuple[int, int], status: str, entries: Mapping[str, Any]) -> None:
     """Record one finished trial as a run nested under the train run, in three calls.
 
     entries: params, metrics and tags by name.
@@ -233,7 +230,7 @@ def record_trial(
 
     tags = {PARENT: parent.id, "mlflow.runName": name, STEP: "trial", "mlflow.user": getpass.getuser()}
     run = parent.client.create_run(parent.experiment_id, times_ms[0], tags=tags | entries["tags"])
-    metrics = [Metric(n, float(v), times_ms[1], int(s)) for n, s, v in entries["metrics"] if v == v]
+    metrics = [Metric(n, float(v), times_ms[1], int(s)) for n, s, v in entries["metrics"] if not math.isnan(v)]
     params = [Param(n, str(v)) for n, v in entries["params"].items()]
     parent.client.log_batch(run.info.run_id, metrics=metrics, params=params)
     parent.client.set_terminated(run.info.run_id, status, times_ms[1])
@@ -262,9 +259,7 @@ def fetch(client: "MlflowClient", run_id: str, path: str) -> Path:
         return kept / path
     with tempfile.TemporaryDirectory(dir=_made(kept)) as place:
         came = Path(
-            download_artifacts(
-                run_id=run_id, artifact_path=path, dst_path=place, tracking_uri=client.tracking_uri
-            )
+            download_artifacts(run_id=run_id, artifact_path=path, dst_path=place, tracking_uri=client.tracking_uri)
         )
         _made((kept / path).parent)
         came.replace(kept / path)

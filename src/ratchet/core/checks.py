@@ -33,9 +33,7 @@ def kind_of_target(task: Task, values: Sequence[tuple[Any, int]]) -> tuple[Kind,
             raise DataError(f"problem.kind: regression needs numbers, {name!r} holds {distinct[0]!r}")
         return kind, []
     if len(distinct) > MAX_CLASSES:
-        raise DataError(
-            f"data.target: {name!r} has more than {MAX_CLASSES} classes; is it problem.kind: regression?"
-        )
+        raise DataError(f"data.target: {name!r} has more than {MAX_CLASSES} classes; is it problem.kind: regression?")
     if kind == "multiclass":
         return kind, sorted(distinct)
     return kind, _two_classes(task, distinct)
@@ -52,9 +50,7 @@ def _seen_kind(task: Task, distinct: Sequence[Any], numeric: bool) -> Kind:
 def _two_classes(task: Task, distinct: Sequence[Any]) -> list[Any]:
     name, positive = task.data.target, task.data.positive
     if len(distinct) != 2:
-        raise DataError(
-            f"data.target: {name!r} has {len(distinct)} values ({_some(distinct)}), binary needs two"
-        )
+        raise DataError(f"data.target: {name!r} has {len(distinct)} values ({_some(distinct)}), binary needs two")
     if positive is None:
         return sorted(distinct)
     same = [value for value in distinct if value == positive or str(value) == str(positive)]

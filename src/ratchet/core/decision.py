@@ -43,9 +43,13 @@ def _platt(margins: np.ndarray, truth: np.ndarray) -> Calibration:
     return Calibration(float(slope / scale), float(intercept))
 
 
-def choose_threshold(
-    probabilities: np.ndarray, truth: np.ndarray, cost: Cost
-) -> tuple[float, np.ndarray, np.ndarray]:
+def cheapest_threshold(cost: Cost) -> float:
+    """Return the probability from which on calling a row positive is the cheaper decision."""
+    total = cost.false_positive + cost.false_negative
+    return cost.false_positive / total if total else 0.5
+
+
+def choose_threshold(probabilities: np.ndarray, truth: np.ndarray, cost: Cost) -> tuple[float, np.ndarray, np.ndarray]:
     """Return the threshold of least mean cost, and all candidates with their costs, each (candidates,).
 
     probabilities, truth: (n,). A row is positive if its probability is at least the threshold.

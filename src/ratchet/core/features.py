@@ -52,9 +52,7 @@ def plan(task: Task, profile: Sequence[Mapping[str, Any]]) -> Plan:
         else:
             kinds[name] = kind
     if not kinds and not features.derive:
-        raise DataError(
-            "features: no column is left to learn from; see data.drop and what was dropped and why"
-        )
+        raise DataError("features: no column is left to learn from; see data.drop and what was dropped and why")
     return Plan(kinds, dict(features.derive), dropped)
 
 
@@ -66,7 +64,7 @@ def _require(place: str, names: Sequence[str], known: Mapping[str, Any]) -> None
 
 def _not_features(task: Task) -> dict[str, str]:
     data = task.data
-    dropped = {name: "named in data.drop" for name in data.drop}
+    dropped = dict.fromkeys(data.drop, "named in data.drop")
     dropped[data.target] = "the target"
     if data.id:
         dropped[data.id] = "the id"
@@ -134,9 +132,7 @@ def _fit_column(name: str, kind: str, values: pd.Series, max_levels: int) -> Col
         return Column(name, kind)
     is_number = values.dtype.kind in "iufb"
     cells = pd.Series(numbers(values)) if is_number else values
-    counts = (
-        cells.value_counts()
-    )  # most frequent first; ties by level, so that the order of rows does not count
+    counts = cells.value_counts()  # most frequent first; ties by level, so that the order of rows does not count
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:max_levels]
     return Column(name, kind, tuple(float(level) if is_number else str(level) for level, _ in ordered))
 

@@ -40,9 +40,7 @@ def assign(
 
 def _enough(target: np.ndarray, kind: str, folds: int, groups: np.ndarray | None) -> None:
     if len(target) < 2 * folds:
-        raise DataError(
-            f"search.folds: {folds} folds need {2 * folds} rows in train, there are {len(target)}"
-        )
+        raise DataError(f"search.folds: {folds} folds need {2 * folds} rows in train, there are {len(target)}")
     if groups is not None and len(np.unique(groups)) < folds:
         raise DataError(f"search.folds: {folds} folds, but train has {len(np.unique(groups))} groups")
     if kind != "regression":

@@ -38,9 +38,7 @@ def usual(kind: str, judged: Judged, cost: Cost) -> dict[str, float]:
     return {name: value(name, judged, cost) for name, metric in METRICS.items() if kind in metric.kinds}
 
 
-def intervals(
-    kind: str, judged: Judged, cost: Cost, seed: int, draws: int = 500
-) -> dict[str, tuple[float, float]]:
+def intervals(kind: str, judged: Judged, cost: Cost, seed: int, draws: int = 500) -> dict[str, tuple[float, float]]:
     """Return the 95 % percentile interval of each usual metric over bootstrap draws of the rows.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13.
@@ -69,10 +67,7 @@ def _two_columns(scores: np.ndarray) -> np.ndarray:
 def _roc_auc(judged: Judged, cost: Cost) -> float:
     if judged.scores.ndim == 1:
         return binary_auc(judged.truth, judged.scores)
-    each = [
-        binary_auc((judged.truth == k).astype(int), judged.scores[:, k])
-        for k in range(judged.scores.shape[1])
-    ]
+    each = [binary_auc((judged.truth == k).astype(int), judged.scores[:, k]) for k in range(judged.scores.shape[1])]
     defined = [auc for auc in each if not np.isnan(auc)]
     return float(np.mean(defined)) if defined else float("nan")
 

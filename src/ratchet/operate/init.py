@@ -48,7 +48,7 @@ def draft(uri: str, target: str, name: str | None, settings: Settings) -> str:
 
 
 def _name(uri: str) -> str:
-    last = PurePosixPath(uri.split("?")[0].split("://")[-1]).name
+    last = PurePosixPath(uri.split("?", maxsplit=1)[0].rsplit("://", maxsplit=1)[-1]).name
     plain = re.sub(r"[^A-Za-z0-9]+", "-", last.split(".")[0]).strip("-").lower()
     return plain[:60] or "task"
 
@@ -109,29 +109,21 @@ def _data(
 def _is_id(entry: dict[str, Any], target: str) -> bool:
     if entry["name"] == target or entry["kind"] == "date" or entry["missing"]:
         return False
-    named = re.search(r"(^|_|\b)(id|no|nr|key)s?$", entry["name"], re.IGNORECASE) or entry[
-        "name"
-    ].lower().endswith("id")
+    named = re.search(r"(^|_|\b)(id|no|nr|key)s?$", entry["name"], re.IGNORECASE) or entry["name"].lower().endswith(
+        "id"
+    )
     return bool(named) and entry["distinct"] >= 0.95 * entry["rows"] and entry["length"] < LONG_TEXT
 
 
 def _rest(kind: str, classes: list[Any], target: str, described: list[dict[str, Any]]) -> Iterator[str]:
-    texts = [
-        e["name"]
-        for e in described
-        if e["name"] != target and e["kind"] == "text" and e["length"] >= LONG_TEXT
-    ]
-    others = [
-        e for e in described if e["name"] != target and e["name"] not in texts and not _is_id(e, target)
-    ]
+    texts = [e["name"] for e in described if e["name"] != target and e["kind"] == "text" and e["length"] >= LONG_TEXT]
+    others = [e for e in described if e["name"] != target and e["name"] not in texts and not _is_id(e, target)]
     yield "split: {by: hash, train: 0.7, valid: 0.15, test: 0.15}"
     yield "features:"
     if texts and len(others) <= 1:
         yield f"  kind: text\n  text: {_word(texts[0])}"
     else:
-        codes = [
-            e["name"] for e in others if e["kind"] == "number" and 3 <= e["distinct"] <= CODES and _whole(e)
-        ]
+        codes = [e["name"] for e in others if e["kind"] == "number" and 3 <= e["distinct"] <= CODES and _whole(e)]
         yield "  kind: tabular"
         if codes:
             yield f"  # whole numbers with few values; are they names?\n  # categorical: {_words(codes)}"
@@ -146,6 +138,4 @@ def _rest(kind: str, classes: list[Any], target: str, described: list[dict[str, 
 
 
 def _whole(entry: dict[str, Any]) -> bool:
-    return all(
-        isinstance(entry[k], int | float) and float(entry[k]).is_integer() for k in ("minimum", "maximum")
-    )
+    return all(isinstance(entry[k], int | float) and float(entry[k]).is_integer() for k in ("minimum", "maximum"))

@@ -39,9 +39,7 @@ def _sections(place: str, model: type[BaseModel]) -> Iterator[tuple[str, type[Ba
         for inner, suffix in _models(field.annotation):
             label = f"{place}.{name}" if place else name
             tag = inner.model_fields.get("by") if label == "split" else None
-            yield from _sections(
-                f"{label}{suffix}" + (f" (by: {get_args(tag.annotation)[0]})" if tag else ""), inner
-            )
+            yield from _sections(f"{label}{suffix}" + (f" (by: {get_args(tag.annotation)[0]})" if tag else ""), inner)
 
 
 def _models(kind: Any) -> Iterator[tuple[type[BaseModel], str]]:
@@ -81,9 +79,7 @@ def _words(kind: Any) -> str:
     if origin is dict:
         return f"mapping to {_words(parts[1])}"
     if origin is tuple:
-        return (
-            f"list of {_words(parts[0])}" if parts[-1] is Ellipsis else f"[{', '.join(map(_words, parts))}]"
-        )
+        return f"list of {_words(parts[0])}" if parts[-1] is Ellipsis else f"[{', '.join(map(_words, parts))}]"
     if "Literal" in str(origin):
         return " / ".join(f"`{part}`" for part in parts)
     if hasattr(kind, "__metadata__"):

@@ -19,9 +19,7 @@ def rollback(session: Session) -> tuple[Version, Version]:
         number = champion.tags.get(FORMER)
         known = {version.number: version for version in registry.versions(session.client, name)}
         if number is None or int(number) not in known:
-            raise RatchetError(
-                f"{name}: version {champion.number} had no champion before it; nothing was changed"
-            )
+            raise RatchetError(f"{name}: version {champion.number} had no champion before it; nothing was changed")
         former = known[int(number)]
         registry.move(session.client, former, PRODUCTION)
         return champion, former

@@ -31,9 +31,7 @@ def free_port() -> int:
 
 def sample_rows(model: Path) -> dict[str, Any]:
     """Return the rows that travel with the model, as the body of a request."""
-    found: dict[str, Any] = json.loads(
-        (model / "artifacts" / "scorer" / "sample.json").read_text(encoding="utf-8")
-    )
+    found: dict[str, Any] = json.loads((model / "artifacts" / "scorer" / "sample.json").read_text(encoding="utf-8"))
     return found
 
 
@@ -72,9 +70,7 @@ def _require_free(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise ServerError(
-                f"port {port}: {error.strerror}; name another with --port, or 0 for any"
-            ) from None
+            raise ServerError(f"port {port}: {error.strerror}; name another with --port, or 0 for any") from None
 
 
 def _await_health(server: "subprocess.Popen[bytes]", url: str, limit_s: int, log: Path) -> None:

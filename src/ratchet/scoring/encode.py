@@ -43,7 +43,7 @@ class Column:
             return np.full(len(values), np.nan)
         if len(values) <= FEW_ROWS:
             return np.array([self._codes.get(value, np.nan) for value in values.tolist()], dtype=float)
-        found = self._index.get_indexer(values).astype(float)
+        found = np.asarray(self._index.get_indexer(values), dtype=float)
         found[found < 0] = np.nan
         return found
 
@@ -97,8 +97,7 @@ class TableEncoder:
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what `table_encoder` needs: plain JSON and arrays."""
         columns = [
-            {"name": c.name, "kind": c.kind, "levels": list(c.levels), "formula": c.formula}
-            for c in self.columns
+            {"name": c.name, "kind": c.kind, "levels": list(c.levels), "formula": c.formula} for c in self.columns
         ]
         return {"kind": "tabular", "columns": columns, "inputs": dict(self.inputs)}, {}
 
@@ -128,14 +127,10 @@ class TextEncoder:
         common = {"n_features": 2**self.bits, "alternate_sign": False, "norm": None, "lowercase": False}
         found = []
         if self.characters:
-            found.append(
-                HashingVectorizer(analyzer="char_wb", ngram_range=self.characters, dtype=np.float32, **common)
-            )
+            found.append(HashingVectorizer(analyzer="char_wb", ngram_range=self.characters, dtype=np.float32, **common))
         if self.words:
             pattern = r"(?u)\S+"
-            found.append(
-                HashingVectorizer(ngram_range=self.words, token_pattern=pattern, dtype=np.float32, **common)
-            )
+            found.append(HashingVectorizer(ngram_range=self.words, token_pattern=pattern, dtype=np.float32, **common))
         return found
 
     def counts(self, rows: pd.DataFrame) -> Any:
@@ -173,7 +168,7 @@ Encoder = TableEncoder | TextEncoder
 def from_state(state: Mapping[str, Any], arrays: Arrays) -> Encoder:
     """Build the encoder of a model again from its plain state."""
     if state["kind"] == "text":
-        lengths = (tuple(state[key]) if state[key] else None for key in ("characters", "words"))
-        return TextEncoder(state["column"], *lengths, bits=state["bits"], idf=arrays["idf"])
+        characters, words = (tuple(state[key]) if state[key] else None for key in ("characters", "words"))
+        return TextEncoder(state["column"], characters, words, state["bits"], arrays["idf"])
     columns = (Column(c["name"], c["kind"], tuple(c["levels"]), c["formula"]) for c in state["columns"])
     return TableEncoder(tuple(columns), state["inputs"])

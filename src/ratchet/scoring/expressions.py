@@ -1,17 +1,12 @@
 """The one expression grammar of rules, derived columns and slices: a whitelist over Python's own parser.
 
-This file travels inside every model, so it imports the standard library, numpy and pandas only.
-A value is an array of shape (n,), or (1,) for a constant: float64 with NaN for missing, or object
-holding NFC text with None for missing. There is no infinity: an infinite number is missing.
+This file travels inside every model, so it imports the standard library, numpy, pandas and values.py only.
 """
 
 import ast
-import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
-from difflib import get_close_matches
 from functools import partial, reduce
 from itertools import pairwise
 from typing import Any, NoReturn
@@ -20,9 +15,28 @@ from unicodedata import normalize
 import numpy as np
 import pandas as pd
 
+from .values import (
+    ARITHMETIC,
+    COMPARISON,
+    FUNCTIONS,
+    NEEDS,
+    UNARY,
+    KindError,
+    Value,
+    call,
+    compare,
+    line,
+    member_of,
+    nearest,
+    read,
+    short,
+)
+
+__all__ = ["FUNCTIONS", "Expression", "ExpressionError"]
+
 MAX_CHARACTERS, MAX_NODES, MAX_DEPTH, MAX_EXPONENT, MAX_INTEGER = 2_000, 200, 50, 10, 10**18
 TOKEN = re.compile(
-    r"""(?P<stray>'''|\"\"\")|(?P<literal>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
+    r"""'''|\"\"\"|(?P<literal>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
     r"""|`(?P<name>[^`]+)`|(?P<space>\s)|[`#\\'"]"""
     r"""|(?<![\w.])\.?\d[\w.]*?(?:and|else|for|i[fns]|not|or)\b""",  # 1or: Python only warns
     re.DOTALL,
@@ -44,16 +58,11 @@ REFUSED: dict[type, tuple[str, str]] = {
     type(None): ("None", "write missing(x)"),
 }
 
-Value = np.ndarray[Any, np.dtype[Any]]
 Run = Callable[[Mapping[str, Value]], Value]
 
 
 class ExpressionError(ValueError):
     """An expression is outside the grammar, or does not fit the columns; the message is one line."""
-
-
-class _KindError(Exception):
-    """Text stands where a number is needed, or the reverse; the message is the hint."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +93,10 @@ class Expression:
         needed or the reverse, and a column that holds neither.
         """
         with np.errstate(all="ignore"):
-            values = {name: _read(columns, name, self.text) for name in self.names}
-            n = _n_rows(values, columns, self.text)
+            try:
+                values, n = read(columns, self.names)
+            except ValueError as error:
+                raise ExpressionError(f"in {short(self.text)}: {error}") from None
             result = self._run(values)
         return result if len(result) == n and result.flags.writeable else np.broadcast_to(result, (n,)).copy()
 
@@ -107,7 +118,7 @@ class _Compiler(ast.NodeVisitor):
             body = ast.parse(masked[self.indent :], mode="eval").body
         except SyntaxError as error:
             offset = self.indent + max(error.offset or 1, 1) - 1
-            self.fail(offset, _line(str(error.msg)), "compare with ==; unusual names go in back-ticks")
+            self.fail(offset, line(str(error.msg)), "compare with ==; unusual names go in back-ticks")
         except (ValueError, RecursionError, MemoryError) as error:
             self.fail(0, f"it cannot be read ({type(error).__name__})", "is there an odd character in it?")
         level, n_nodes, depth = [body], 0, 0
@@ -126,16 +137,14 @@ class _Compiler(ast.NodeVisitor):
         if token["name"] or token["space"]:
             return " " if token["space"] else f" {'x' * len(token['name'])} "
         if literal is None:
-            self.fail(
-                at, f"{token[0]} is not allowed", "pair quotes and back-ticks; write a space after a number"
-            )
+            self.fail(at, f"{token[0]} is not allowed", "pair quotes and back-ticks; write a space after a number")
         if re.search(r"[\r\n]", literal) or set(re.findall(r"\\(.)", literal)) - set("\\'\"nrtxuUN"):
             self.fail(at, "a line break or unknown escape in a text", r"write \n, and \\ for a back-slash")
         return literal
 
     def fail(self, at: ast.expr | int, what: str, hint: str) -> NoReturn:
         character = 1 + (at if isinstance(at, int) else self.span(at).start)
-        raise ExpressionError(f"in {_short(self.text)}, character {character}: {what}; {hint}") from None
+        raise ExpressionError(f"in {short(self.text)}, character {character}: {what}; {hint}") from None
 
     def span(self, node: ast.expr) -> slice:
         """Return where a node stands, in characters of the text; Python counts bytes."""
@@ -144,7 +153,7 @@ class _Compiler(ast.NodeVisitor):
 
     def label(self, node: ast.expr) -> str:
         written = self.text[self.span(node)]
-        return f"column {_short(written)}" if isinstance(node, ast.Name) else _line(written)
+        return f"column {short(written)}" if isinstance(node, ast.Name) else line(written)
 
     def generic_visit(self, node: Any, kind: type | None = None) -> NoReturn:
         """Refuse what no other method allows."""
@@ -169,22 +178,21 @@ class _Compiler(ast.NodeVisitor):
         return float(value)
 
     def apply(self, function: Callable[..., Value], kinds: str, whole: ast.expr, *nodes: ast.expr) -> Run:
-        """Compile a function of operands, each read as its kind: n(umber), t(ext), ? (truth), a(ny)."""
+        """Compile a call: refuse a literal of the wrong kind at once, a column or a part of it when it runs."""
         for node, kind in zip(nodes, kinds, strict=True):
             if kind != "a" and isinstance(self.literal(node), float if kind == "t" else str):
                 self.fail(node, f"{self.label(node)} cannot stand here", NEEDS[kind])
-        parts, readers = [self.visit(node) for node in nodes], [READERS[kind] for kind in kinds]
+        parts = [self.visit(node) for node in nodes]
 
         def run(values: Mapping[str, Value]) -> Value:
             operands = [part(values) for part in parts]
             try:
-                return _settle(function(*[read(side) for read, side in zip(readers, operands, strict=True)]))
-            except _KindError as error:
-                texts = [side.dtype == object for side in operands]
+                return call(function, kinds, operands)
+            except KindError as error:
                 faults = [
-                    f"{self.label(node)} is {'text' if text else 'a number'}"
-                    for node, kind, text in zip(nodes, kinds, texts, strict=True)
-                    if kind == "a" or (kind == "t") != text
+                    f"{self.label(node)} is {'text' if side.dtype == object else 'a number'}"
+                    for node, kind, side in zip(nodes, kinds, operands, strict=True)
+                    if kind == "a" or (kind == "t") != (side.dtype == object)
                 ]
                 self.fail(whole, ", ".join(faults), str(error))
 
@@ -224,11 +232,11 @@ class _Compiler(ast.NodeVisitor):
     def visit_Compare(self, node: ast.Compare) -> Run:
         sides, ops, member = [node.left, *node.comparators], list(node.ops), None
         if isinstance(ops[-1], (ast.In, ast.NotIn)):
-            member = partial(_member, self.members(sides.pop()), isinstance(ops.pop(), ast.In))
+            member = partial(member_of, self.members(sides.pop()), isinstance(ops.pop(), ast.In))
         for op in ops:
             if type(op) not in COMPARISON:
                 self.generic_visit(node, type(op))
-        tests = [partial(_compare, COMPARISON[type(op)]) for op in ops]
+        tests = [partial(compare, COMPARISON[type(op)]) for op in ops]
 
         def chain(*values: Value) -> Value:
             # Each side is computed once; computed per pair, nested chains would double at every level.
@@ -247,182 +255,9 @@ class _Compiler(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> Run:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if name not in FUNCTIONS:
-            hint = _nearest(name, FUNCTIONS, f"functions are {', '.join(FUNCTIONS)}")
-            self.fail(node, f"no function {_short(self.text[self.span(node.func)])}", hint)
+            hint = nearest(name, FUNCTIONS, f"functions are {', '.join(FUNCTIONS)}")
+            self.fail(node, f"no function {short(self.text[self.span(node.func)])}", hint)
         function, kinds = FUNCTIONS[name]
         if node.keywords or len(node.args) != len(kinds):
             self.fail(node, f"{len(node.args)} arguments", f"{name} takes {len(kinds)}, without keywords")
         return self.apply(function, kinds, node, *node.args)
-
-
-def _line(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 80 else text[:79] + "…"
-
-
-def _short(value: object) -> str:
-    return _line(repr(value))
-
-
-def _nearest(wrong: str, known: Iterable[object], otherwise: str) -> str:
-    near = get_close_matches(wrong, [word for word in known if isinstance(word, str)], n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else otherwise
-
-
-def _read(columns: Mapping[str, Any] | pd.DataFrame, name: str, text: str) -> Value:
-    """Return a column as a new array of numbers or of text, shape (n,)."""
-    found = name
-    if name not in columns:
-        plain = normalize("NFKC", name)
-        alike = [other for other in columns if isinstance(other, str) and normalize("NFKC", other) == plain]
-        if len(alike) != 1:
-            fault = "more than one column reads as" if alike else "no column"
-            hint = _nearest(name, columns, f"there are {_short(list(columns))}")
-            raise ExpressionError(f"in {_short(text)}: {fault} {name!r}; {hint}")
-        found = alike[0]
-    try:
-        return _array(columns[found])
-    except (ValueError, OverflowError) as error:
-        fault = f"column {name!r} {error}; it must hold numbers or text"
-        raise ExpressionError(f"in {_short(text)}: {_line(fault)}") from None
-
-
-def _n_rows(values: Mapping[str, Value], columns: Mapping[str, Any] | pd.DataFrame, text: str) -> int:
-    if not values:  # a constant
-        return len(columns if isinstance(columns, pd.DataFrame) else next(iter(columns.values()), ()))
-    lengths = {len(value) for value in values.values()}
-    if len(lengths) > 1:
-        raise ExpressionError(
-            f"in {_short(text)}: columns differ in length; they have {sorted(lengths)} rows"
-        )
-    return lengths.pop()
-
-
-def _array(values: Any) -> Value:
-    if not isinstance(values, np.ndarray):
-        values = getattr(values, "array", values)  # what a Series or an Index holds
-        if isinstance(values, pd.Categorical):
-            categories, codes = _array(values.categories), np.asarray(values.codes)
-            missing = np.array([None if categories.dtype == object else np.nan], dtype=categories.dtype)
-            return np.asarray(np.concatenate([categories, missing])[codes])  # -1, missing, is the last
-        if isinstance(values, pd.api.extensions.ExtensionArray):
-            numeric = pd.api.types.is_numeric_dtype(values.dtype)
-            values = values.to_numpy(float, na_value=np.nan) if numeric else values.to_numpy(object)
-        else:
-            values = np.asarray(values, dtype=object)
-    if values.ndim != 1 or values.dtype.kind not in "fiubOUT":
-        raise ValueError(f"has shape {values.shape} and dtype {values.dtype}")
-    if values.dtype.kind in "OUT":
-        return _objects(values.astype(object))
-    return _settle(values.astype(np.float64))
-
-
-def _objects(values: Value) -> Value:
-    present = ~pd.isna(values)
-    kinds = set(map(type, values[present]))
-    if kinds and all(issubclass(kind, str) for kind in kinds):
-        return np.array([normalize("NFC", v) if isinstance(v, str) else None for v in values], dtype=object)
-    if not all(issubclass(kind, (int, float, Decimal, np.integer, np.floating, np.bool_)) for kind in kinds):
-        raise ValueError(f"holds {' and '.join(sorted(kind.__name__ for kind in kinds))}")
-    return _settle(np.where(present, values, np.nan).astype(np.float64))
-
-
-def _settle(result: Value) -> Value:
-    """Make a value of a result: truth becomes 0 or 1, infinity becomes missing."""
-    if result.dtype == bool:
-        return result.astype(np.float64)
-    if result.dtype != object:
-        result = (result - result) + result  # inf - inf is NaN; cheaper than isinf and where
-    return result
-
-
-def _absent(value: Value) -> Value:
-    if value.dtype != object:
-        return np.isnan(value)
-    return np.fromiter((v is None for v in value), bool, len(value))
-
-
-def _as(kind: str, value: Value) -> Value:
-    """Return value as text (kind t) or as numbers; one that is missing altogether is either."""
-    if (value.dtype == object) == (kind == "t"):
-        return value
-    if not _absent(value).all():
-        raise _KindError(NEEDS[kind])
-    return np.full(value.shape, None, dtype=object) if kind == "t" else np.full(value.shape, np.nan)
-
-
-def _truth(value: Value) -> Value:
-    value = _as("?", value)
-    return np.asarray((value != 0) & ~np.isnan(value))
-
-
-def _each_pair(test: Callable[[str, str], Any], left: Value, right: Value) -> Value:
-    pairs = zip(*np.broadcast_arrays(left, right), strict=True)
-    return np.fromiter((a is not None and b is not None and bool(test(a, b)) for a, b in pairs), bool)
-
-
-def _compare(test: Callable[[Any, Any], Any], left: Value, right: Value) -> Value:
-    if left.dtype == right.dtype == object:
-        return _each_pair(test, left, right)
-    found = present = ~(_absent(left) | _absent(right))
-    if left.dtype == right.dtype:
-        found = test(left, right)
-    elif test in {operator.eq, operator.ne}:
-        found = np.array([test is operator.ne])
-    elif present.any():
-        raise _KindError("text and numbers have no order")
-    return np.asarray(found & present)
-
-
-def _member(members: list[float | str], wanted: bool, value: Value) -> Value:
-    if value.dtype == object:
-        words = frozenset(members)
-        found = np.fromiter((v in words for v in value), bool, len(value))
-    else:
-        found = np.isin(value, [member for member in members if isinstance(member, float)])
-    return np.asarray((found == wanted) & ~_absent(value))
-
-
-def _where(condition: Value, yes: Value, no: Value) -> Value:
-    if yes.dtype != no.dtype:
-        numbers = all(side.dtype != object or _absent(side).all() for side in (yes, no))
-        yes, no = _as("n" if numbers else "t", yes), _as("n" if numbers else "t", no)
-    return np.where(condition, yes, no)
-
-
-def _power(base: Value, exponent: Value) -> Value:
-    # A stretched exponent takes NumPy's shortcuts (sqrt, reciprocal), so one row would differ from many.
-    return np.asarray(np.power(base, np.full(base.shape, exponent[0])))
-
-
-def _length(value: Value) -> Value:
-    return np.fromiter((0 if v is None else len(v) for v in value), np.float64, len(value))
-
-
-def _lower(value: Value) -> Value:
-    return np.array([v if v is None else normalize("NFC", v.lower()) for v in value], dtype=object)
-
-
-NEEDS = {"n": "a number is needed", "t": "text is needed", "?": "a number or a comparison is needed"}
-READERS: dict[str, Callable[[Value], Value]] = {
-    "n": partial(_as, "n"), "t": partial(_as, "t"), "?": _truth, "a": lambda value: value,
-}  # fmt: skip
-FUNCTIONS: dict[str, tuple[Callable[..., Value], str]] = {
-    "abs": (np.abs, "n"), "log": (np.log, "n"), "log1p": (np.log1p, "n"), "exp": (np.exp, "n"),
-    "sqrt": (np.sqrt, "n"), "floor": (np.floor, "n"), "round": (np.rint, "n"),
-    "minimum": (np.minimum, "nn"), "maximum": (np.maximum, "nn"),
-    "clip": (lambda x, low, high: np.minimum(np.maximum(x, low), high), "nnn"),
-    "where": (_where, "?aa"), "missing": (_absent, "a"), "length": (_length, "t"), "lower": (_lower, "t"),
-    "contains": (partial(_each_pair, operator.contains), "tt"),
-}  # fmt: skip
-UNARY: dict[type, tuple[Callable[..., Value], str]] = {
-    ast.Not: (np.logical_not, "?"), ast.USub: (np.negative, "n"), ast.UAdd: (np.positive, "n"),
-}  # fmt: skip
-ARITHMETIC: dict[type, Callable[..., Value]] = {
-    ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide,
-    ast.FloorDiv: np.floor_divide, ast.Mod: np.remainder, ast.Pow: _power,
-}  # fmt: skip
-COMPARISON: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
-    ast.Eq: operator.eq, ast.NotEq: operator.ne,
-}  # fmt: skip

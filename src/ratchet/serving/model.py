@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
@@ -41,10 +42,11 @@ class ServedScorer(PythonModel):  # type: ignore[misc]
         folder = Path(context.artifacts["scorer"])
         self.scorer = load_package(folder / "scoring").load(folder / "state")
 
-    # Without type hints: MLflow would make a signature of them, and check each request against it.
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """Return one answer per row."""
-        return self.scorer.predict(model_input)
+        return list(self.scorer.predict(model_input))
 
 
 set_model(ServedScorer())

@@ -12,6 +12,7 @@ from ratchet.adapters.registry import Version
 from ratchet.adapters.tracking import Run
 from ratchet.config import METRICS, Task
 from ratchet.core import metrics, plots
+from ratchet.core.decision import cheapest_threshold
 from ratchet.core.gates import Evidence
 from ratchet.core.metrics import Judged
 from ratchet.errors import DataError
@@ -103,7 +104,7 @@ def _baselines(task: Task, prepared: Prepared, rows: pd.DataFrame, truth: np.nda
     if task.data.truth:
         known = rows[task.data.truth].to_numpy(dtype=float)
         decided = (
-            known if prepared.kind == "regression" else (known >= train.cheapest_threshold(task)).astype(int)
+            known if prepared.kind == "regression" else (known >= cheapest_threshold(task.decision.cost)).astype(int)
         )
         found["truth"] = Judged(truth, known, decided)
     return found
@@ -120,7 +121,7 @@ def _dummy(task: Task, prepared: Prepared, truth: np.ndarray) -> Judged:
         scores = np.tile(shares, (len(truth), 1))
         return Judged(truth, scores, scores.argmax(axis=1))
     scores = np.full(len(truth), shares[1])
-    return Judged(truth, scores, (scores >= train.cheapest_threshold(task)).astype(int))
+    return Judged(truth, scores, (scores >= cheapest_threshold(task.decision.cost)).astype(int))
 
 
 def _rule(task: Task, prepared: Prepared, rows: pd.DataFrame, truth: np.ndarray) -> Judged:
@@ -132,9 +133,7 @@ def _rule(task: Task, prepared: Prepared, rows: pd.DataFrame, truth: np.ndarray)
     if prepared.kind == "binary":
         decided = (np.nan_to_num(said.astype(float)) != 0).astype(int)
         return Judged(truth, decided.astype(float), decided)
-    chosen = pd.Index([str(label) for label in prepared.classes]).get_indexer(
-        pd.Index([str(x) for x in said])
-    )
+    chosen = pd.Index([str(label) for label in prepared.classes]).get_indexer(pd.Index([str(x) for x in said]))
     if (chosen < 0).any():
         strange = said[int(np.flatnonzero(chosen < 0)[0])]
         raise DataError(f"problem.rule: gives {strange!r}, which is no class; one of {prepared.classes}")

@@ -22,7 +22,7 @@ from ratchet.errors import DataError
 from ratchet.steps.session import Session, key_of
 
 CODE = ("adapters/files.py", "adapters/sources.py", "adapters/profile.py", "core/checks.py", "core/features.py",
-        "core/synthetic.py", "core/plots.py", "scoring/expressions.py", "steps/preprocess.py")  # fmt: skip
+        "adapters/synthetic.py", "core/plots.py", "scoring/expressions.py", "steps/preprocess.py")  # fmt: skip
 LEAK_ROWS = 20_000
 
 
@@ -62,7 +62,7 @@ class Prepared:
 def encoded_target(values: pd.Series, classes: Sequence[Any]) -> np.ndarray:
     """Return class indices, or for regression (no classes) the values, shape (n,)."""
     if not classes:
-        return values.to_numpy(dtype=float)
+        return np.asarray(values.to_numpy(dtype=float))
     return np.asarray(pd.Index(classes).get_indexer(pd.Index(values)))
 
 
@@ -156,29 +156,19 @@ def _sources(session: Session) -> dict[str, Any]:
 def _check_sides(about: dict[str, Any], splits: Path, task: Task) -> None:
     """Add the findings that need the rows of train; refuse a side in which a class is missing."""
     for side in files.SIDES:
-        target = encoded_target(
-            files.read_side(splits, side, [task.data.target])[task.data.target], about["classes"]
-        )
+        target = encoded_target(files.read_side(splits, side, [task.data.target])[task.data.target], about["classes"])
         if about["classes"] and len(found := np.unique(target)) < 2:
             only = about["classes"][int(found[0])]
-            raise DataError(
-                f"split: {side} holds one class only ({only!r}, {len(target)} rows); enlarge its share"
-            )
+            raise DataError(f"split: {side} holds one class only ({only!r}, {len(target)} rows); enlarge its share")
         if about["kind"] == "regression" and not np.isfinite(target).all():
-            raise DataError(
-                f"data.target: {task.data.target!r} holds infinite numbers in {side}; remove them"
-            )
+            raise DataError(f"data.target: {task.data.target!r} holds infinite numbers in {side}; remove them")
     sample = files.read_side(splits, "train").head(LEAK_ROWS)
     target = encoded_target(sample[task.data.target], about["classes"])
     about["findings"] += checks.leaks(sample, about["features"], target, about["kind"])
 
 
-def _record(
-    run: Run, session: Session, about: dict[str, Any], described: list[dict[str, Any]], splits: Path
-) -> None:
-    run.log_params(
-        {"split": session.task.split.by, "kind": about["kind"], "features": len(about["features"])}
-    )
+def _record(run: Run, session: Session, about: dict[str, Any], described: list[dict[str, Any]], splits: Path) -> None:
+    run.log_params({"split": session.task.split.by, "kind": about["kind"], "features": len(about["features"])})
     run.log_metrics({f"rows_{side}": count for side, count in about["sides"].items()})
     run.log_metrics({name: float(count) for name, count in about["counts"].items()})
     run.log_json(described, "profile.json")

@@ -73,9 +73,7 @@ def _refusal(name: str, version: Version, stage: str, verdicts: list[Verdict]) -
 
 def _register(session: Session, evaluated: Evaluated) -> Version:
     task = session.task
-    figures = ", ".join(
-        f"{name} {value:.4f}" for name, value in list(evaluated.report["metrics"].items())[:4]
-    )
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in list(evaluated.report["metrics"].items())[:4])
     about = {
         "description": f"{task.problem.question or task.name} On {evaluated.report['rows']:,} test rows: {figures}.",
         "tags": {

@@ -55,9 +55,7 @@ class Session:
     @cached_property
     def tables(self) -> list[Table]:
         """The sources of the task, found and checked."""
-        return [
-            sources.locate(name, source, self.settings) for name, source in self.task.data.sources.items()
-        ]
+        return [sources.locate(name, source, self.settings) for name, source in self.task.data.sources.items()]
 
     def step(
         self,

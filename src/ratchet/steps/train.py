@@ -1,38 +1,29 @@
 """Step 2: tune, fit, calibrate and log one model."""
 
 import json
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from functools import partial
+from itertools import zip_longest
+from typing import Any, Literal
 
-import numpy as np
-import pandas as pd
-
-from ratchet.adapters import database, files, registry, search, tracking
-from ratchet.adapters.search import Outcome, Trial
+from ratchet.adapters import database, search, tracking
+from ratchet.adapters.search import Trial
 from ratchet.adapters.tracking import Run
-from ratchet.config import METRICS, SEARCH_METRIC, Task, TimeSplit
-from ratchet.core import decision, features, folds, metrics, plots
+from ratchet.config import METRICS, Task
+from ratchet.core import decision, plots
 from ratchet.core.models import FAMILIES
-from ratchet.core.models.sample import Fitted, Fold, Sample, Setting, level_counts, scores
-from ratchet.core.models.space import clipped, narrow
+from ratchet.core.models.sample import Fitted
+from ratchet.core.models.space import Space, clipped, flat, grid, narrow, propose
 from ratchet.errors import ConfigError, TrainError
-from ratchet.scoring.encode import Encoder, TextEncoder
 from ratchet.scoring.predict import Scorer
-from ratchet.steps import preprocess
-from ratchet.steps.preprocess import Prepared
-from ratchet.steps.session import PACKAGE, Session, key_of
+from ratchet.steps import package, preprocess
+from ratchet.steps.bench import Bench
+from ratchet.steps.session import Session, key_of
 
 CODE = ("core/models", "core/decision.py", "core/features.py", "core/folds.py", "core/metrics.py", "scoring",
-        "serving/model.py", "adapters/search.py", "steps/train.py")  # fmt: skip
-SAMPLE_ROWS = 5
+        "serving/model.py", "adapters/search.py", "steps/bench.py", "steps/package.py", "steps/train.py")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,101 +56,11 @@ def train(session: Session, parent: Run | None = None) -> Trained:
         fitted = bench.fit(best)
         scorer = _finish(run, bench, fitted)
         _record(run, bench, trials, best, fitted)
-        uri = _log_model(run, session, bench, scorer)
+        uri = package.log_model(run, session, bench, scorer)
         run.set_tags({"ratchet.model_uri": uri, "ratchet.split": prepared.about["split_digest"]})
         return Trained(run.id, uri)
 
     return session.step("train", key(session), parent, recall, work)
-
-
-class Bench:
-    """The encoded rows of train and valid, cut into folds once for all trials."""
-
-    def __init__(self, task: Task, prepared: Prepared) -> None:
-        self.task, self.prepared, self.kind = task, prepared, prepared.kind
-        self.metric = metric_of(task, self.kind)
-        rows = prepared.rows("train")
-        self.encoder: Encoder = features.fit(rows, prepared.plan, task.features)
-        self.train, self.valid = self.encode(rows), self.encode(prepared.rows("valid"))
-        groups = rows[files.GROUP].to_numpy() if files.GROUP in rows else None
-        by_time = isinstance(task.split, TimeSplit)
-        cuts = folds.assign(
-            self.train.target, self.kind, task.search.folds, task.search.seed, groups, by_time
-        )
-        self.folds = [Fold(self.train.take(fit), self.train.take(score)) for fit, score in cuts]
-        threads = max(1, (os.cpu_count() or 1) // task.search.jobs)
-        self.setting = Setting(task.search.seed, threads, task.search.max_rounds)
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the rows are texts."""
-        return isinstance(self.encoder, TextEncoder)
-
-    @cached_property
-    def names(self) -> list[str]:
-        """Names of the matrix's columns; a text has none."""
-        return [] if isinstance(self.encoder, TextEncoder) else self.encoder.names
-
-    def encode(self, rows: pd.DataFrame) -> Sample:
-        """Return the rows as numbers with their target."""
-        outputs = len(self.prepared.classes) if self.kind == "multiclass" else 1
-        levels = () if isinstance(self.encoder, TextEncoder) else level_counts(self.encoder.columns)
-        return Sample(self.encoder.encode(rows), self.prepared.target(rows), self.kind, outputs, levels)
-
-    def trial(self, family: str, params: Mapping[str, Any], report: Callable[[int, float], bool]) -> Outcome:
-        """Score one configuration fold by fold; stop where the report says so."""
-        figures: list[float] = []
-        rounds: list[int] = []
-        for number, fold in enumerate(self.folds):
-            fitted = FAMILIES[family].fit(params, fold, self.setting)  # type: ignore[index]
-            figures.append(self.score(fitted, fold.score))
-            rounds += [fitted.rounds] if fitted.rounds else []
-            if not np.isfinite(figures[-1]):
-                raise ValueError(f"{self.metric} of fold {number + 1} is not a number")
-            if report(number, float(np.mean(figures))) and number + 1 < len(self.folds):
-                return Outcome(float(np.mean(figures)), figures, rounds, pruned=True)
-        return Outcome(float(np.mean(figures)), figures, rounds)
-
-    def score(self, fitted: Fitted, sample: Sample) -> float:
-        """Return the tuned metric of a fit on some rows; decisions are the cheapest for its own probabilities."""
-        found = scores(fitted.model, sample.matrix, self.kind)
-        cost = self.task.decision.cost
-        even = 0.5 if self.metric != "cost" else cheapest_threshold(self.task)
-        decided = found.argmax(axis=1) if found.ndim > 1 else (found >= even).astype(int)
-        return metrics.value(self.metric, metrics.Judged(sample.target, found, decided), cost)
-
-    def fit(self, best: Trial) -> Fitted:
-        """Fit the best configuration on all of train, with the mean number of rounds that its folds needed."""
-        rounds = round(float(np.mean(best.rounds))) if best.rounds else None
-        return FAMILIES[best.family].fit(  # type: ignore[index,no-any-return]
-            best.params, Fold(self.train, self.valid), self.setting, rounds
-        )
-
-
-def metric_of(task: Task, kind: str) -> str:
-    """Return the metric that is tuned.
-
-    Raises ConfigError if a metric of the task is not defined for the kind of target.
-    """
-    found = task.search.metric or SEARCH_METRIC[kind]
-    gates = [("staging", gate) for gate in task.gates.staging] + [
-        ("production", g) for g in task.gates.production
-    ]
-    named = [(f"gates.{stage}", gate.metric) for stage, gate in gates]
-    named += [("search.metric", found)]
-    named += [("problem.hypothesis", task.problem.hypothesis.metric)] if task.problem.hypothesis else []
-    for place, name in named:
-        if name and kind not in METRICS[name].kinds:
-            known = ", ".join(metric for metric in METRICS if kind in METRICS[metric].kinds)
-            raise ConfigError(f"{place}: {name} is not defined for a {kind} target; one of {known}")
-    return found
-
-
-def cheapest_threshold(task: Task) -> float:
-    """Return the probability above which calling a row positive is the cheaper decision."""
-    cost = task.decision.cost
-    total = cost.false_positive + cost.false_negative
-    return cost.false_positive / total if total else 0.5
 
 
 def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
@@ -167,20 +68,44 @@ def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
     rows = len(bench.train.target)
     if unused := sorted(set(task.search.space) - set(task.families)):
         raise ConfigError(f"search.space.{unused[0]}: not among search.models ({', '.join(task.families)})")
-    spaces, starts = {}, {}
-    for family in task.families:
-        module = FAMILIES[family]
-        spaces[family] = narrow(
-            family, module.space(bench.kind, bench.is_text), task.search.space.get(family, {})
+    spaces: dict[str, Space] = {
+        family: narrow(
+            family,
+            FAMILIES[family].space(bench.kind, bench.is_text),
+            task.search.space.get(family, {}),
         )
-        starts[family] = [clipped(spaces[family], start) for start in module.starts(rows, bench.is_text)]
+        for family in task.families
+    }
+    exhaustive = task.search.sampler == "grid" or not any(spaces.values())
+    queue = _grid(task, spaces) if exhaustive else _starts(spaces, rows, bench.is_text)
     # A study is one question: other data, folds, metric or space are another study, which starts afresh.
     budget = {"trials", "timeout_s", "jobs"}
     digest = key_of(CODE, preprocess.key(session), task.search.model_dump(exclude=budget), bench.metric)
-    plan = search.Plan(f"{task.name}-{digest[:16]}", spaces, starts, bench.metric, task.search)
+    study = f"{task.name}-{digest[:16]}"
+    ask = partial(propose, spaces)
+    plan = search.Plan(study, ask, queue, exhaustive, bench.metric, task.search)
     run.log_params({"metric": bench.metric, "study": plan.study, **_flat(task.search.model_dump())})
     recorder = _Recorder(session, run, plan)
     return search.tune(bench.trial, plan, database.url(session.settings), recorder.update)
+
+
+def _grid(task: Task, spaces: Mapping[str, Space]) -> list[dict[str, Any]]:
+    """Return every combination of the values in search.space; what has none stays at the middle of its range."""
+    listed = task.search.space
+    return [
+        flat(family, params)
+        for family, space in spaces.items()
+        for params in grid(space, listed.get(family, {}))  # type: ignore[call-overload]
+    ]
+
+
+def _starts(spaces: Mapping[str, Space], rows: int, is_text: bool) -> list[dict[str, Any]]:
+    """Return the known-good configurations, the families taking turns."""
+    each = [
+        [flat(family, clipped(space, start)) for start in FAMILIES[family].starts(rows, is_text)]
+        for family, space in spaces.items()
+    ]
+    return [start for turn in zip_longest(*each) for start in turn if start is not None]
 
 
 class _Recorder:
@@ -231,15 +156,11 @@ class _Recorder:
             },
         }
         status = "FAILED" if trial.status == "failed" else "FINISHED"
-        tracking.record_trial(
-            self.run, f"trial {trial.number} {trial.family}", trial.times_ms, status, entries
-        )
+        tracking.record_trial(self.run, f"trial {trial.number} {trial.family}", trial.times_ms, status, entries)
 
 
 def _flat(section: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        f"search.{name}": json.dumps(value) for name, value in section.items() if value not in ((), {}, None)
-    }
+    return {f"search.{name}": json.dumps(value) for name, value in section.items() if value not in ((), {}, None)}
 
 
 def _finish(run: Run, bench: Bench, fitted: Fitted) -> Scorer:
@@ -261,7 +182,7 @@ def _finish(run: Run, bench: Bench, fitted: Fitted) -> Scorer:
 def _record(run: Run, bench: Bench, trials: list[Trial], best: Trial, fitted: Fitted) -> None:
     scored = [trial for trial in trials if trial.score is not None]
     values = [trial.score for trial in scored if trial.score is not None]
-    direction = "maximize" if METRICS[bench.metric].higher_is_better else "minimize"
+    direction: Literal["maximize", "minimize"] = "maximize" if METRICS[bench.metric].higher_is_better else "minimize"
     figures = {
         "search_history": plots.history(values, direction, bench.metric, [trial.family for trial in scored]),
         "search_parallel_coordinates": plots.parallel_coordinates(
@@ -271,60 +192,12 @@ def _record(run: Run, bench: Bench, trials: list[Trial], best: Trial, fitted: Fi
         ),
     }
     if fitted.weights is not None:
-        figures["importance"] = plots.importance(
-            bench.names, fitted.weights, "Gain of each feature in the model"
-        )
+        figures["importance"] = plots.importance(bench.names, fitted.weights, "Gain of each feature in the model")
     if fitted.curves:
         figures["loss_curve"] = plots.loss_curve(fitted.curves["fit"], fitted.curves["score"], "loss")
         sides = {"loss_train": fitted.curves["fit"], "loss_valid": fitted.curves["score"]}
         run.log_curves({name: list(enumerate(curve)) for name, curve in sides.items()})
     run.log_figures(figures)
     run.log_params({"best.family": best.family, **{f"best.{n}": v for n, v in best.params.items()}})
-    run.log_metrics(
-        {f"cv_{bench.metric}": best.score or 0.0, "trials": len(trials), "rounds": fitted.rounds or 0}
-    )
+    run.log_metrics({f"cv_{bench.metric}": best.score or 0.0, "trials": len(trials), "rounds": fitted.rounds or 0})
     run.log_json([vars(trial) for trial in trials], "trials.json")
-
-
-def _log_model(run: Run, session: Session, bench: Bench, scorer: Scorer) -> str:
-    prepared = bench.prepared
-    inputs = scorer.encoder.inputs
-    # Every numeric field is a double: 2.5 in a long would silently be cut to 2.
-    kinds = {name: "double" if kind == "number" else "string" for name, kind in inputs.items()}
-    required = set(prepared.about["required"])
-    sample = prepared.rows("valid")[list(inputs)].head(SAMPLE_ROWS)
-    about = {
-        "inputs": {name: (kind, name in required) for name, kind in kinds.items()},
-        "outputs": _outputs(scorer),
-        "requirements": requirements(bench),
-        "metadata": {"task": session.task.name, "ratchet": version("ratchet")},
-    }
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "scorer"
-        scorer.save(folder / "state")
-        shutil.copytree(PACKAGE / "scoring", folder / "scoring", ignore=shutil.ignore_patterns("__pycache__"))
-        records = json.loads(sample.to_json(orient="records", force_ascii=False))
-        (folder / "sample.json").write_text(json.dumps({"dataframe_records": records}, ensure_ascii=False))
-        run.log_metrics(
-            {"model_bytes": float(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))}
-        )
-        return registry.log_model(run, folder, PACKAGE / "serving" / "model.py", about)
-
-
-def _outputs(scorer: Scorer) -> dict[str, tuple[str, bool]]:
-    if scorer.kind == "regression":
-        return {"value": ("double", True)}
-    label = scorer.classes[0]
-    kind = "string" if isinstance(label, str) else "long" if isinstance(label, int) else "double"
-    found = {"label": (kind, True)}
-    names = (
-        ["probability"] if scorer.kind == "binary" else [f"probabilities.{name}" for name in scorer.classes]
-    )
-    return found | {name: ("double", True) for name in names}
-
-
-def requirements(bench: Bench) -> list[str]:
-    """Return what the model needs to run, at the versions that are installed here."""
-    packages = ["mlflow", "numpy", "pandas"]
-    packages += ["scikit-learn", "scipy"] if bench.is_text else ["xgboost"]
-    return [f"{name}=={version(name)}" for name in packages]

@@ -2,7 +2,6 @@
 
 from types import ModuleType
 
-from ratchet.config import Family
 from ratchet.core.models import dummy, forest, linear, xgboost
 
-FAMILIES: dict[Family, ModuleType] = {"dummy": dummy, "linear": linear, "forest": forest, "xgboost": xgboost}
+FAMILIES: dict[str, ModuleType] = {"dummy": dummy, "linear": linear, "forest": forest, "xgboost": xgboost}

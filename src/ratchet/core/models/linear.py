@@ -40,9 +40,7 @@ def fit(params: Mapping[str, Any], fold: Fold, setting: Setting, rounds: int | N
     return Fitted(frame.table_dot(weights, intercept))
 
 
-def _solve(
-    params: Mapping[str, Any], design: Any, sample: Sample, setting: Setting
-) -> tuple[np.ndarray, np.ndarray]:
+def _solve(params: Mapping[str, Any], design: Any, sample: Sample, setting: Setting) -> tuple[np.ndarray, np.ndarray]:
     """Return weights (d, outputs) and intercept (outputs,)."""
     model: Any
     if sample.kind == "regression":
@@ -79,9 +77,7 @@ class _Frame:
         rows, width = len(matrix), sum(self.counts) + len(self.counts)
         codes = matrix[:, self.is_level]
         at = (np.where(np.isnan(codes), 0, codes + 1) + self.offset).astype(int)
-        hot = sparse.csr_matrix(
-            (np.ones(at.size), at.ravel(), np.arange(rows + 1) * at.shape[1]), shape=(rows, width)
-        )
+        hot = sparse.csr_matrix((np.ones(at.size), at.ravel(), np.arange(rows + 1) * at.shape[1]), shape=(rows, width))
         numeric = np.hstack([np.where(absent, 0.0, plain), absent.astype(float)])
         if width <= 200:
             return np.hstack([numeric, hot.toarray()])

@@ -4,9 +4,11 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from ratchet.errors import ConfigError, did_you_mean
+
+FAMILY = "family"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,36 @@ Dimension = Number | Choice
 Space = Mapping[str, Dimension]
 
 
+class Ask(Protocol):
+    """Who proposes values, such as an Optuna trial."""
+
+    def number(self, name: str, low: float, high: float, log: bool, integer: bool) -> float:
+        """Return a number of the range."""
+        ...
+
+    def choice(self, name: str, options: Sequence[Any]) -> Any:
+        """Return one of the options."""
+        ...
+
+
+def propose(spaces: Mapping[str, Space], ask: Ask) -> tuple[str, dict[str, Any]]:
+    """Ask for a family and for its parameters; each family's have names of their own, so that they never mix."""
+    family = ask.choice(FAMILY, list(spaces))
+    found = {}
+    for name, dimension in spaces[family].items():
+        if isinstance(dimension, Choice):
+            found[name] = ask.choice(f"{family}.{name}", dimension.options)
+        else:
+            d = dimension
+            found[name] = ask.number(f"{family}.{name}", d.low, d.high, d.log, d.integer)
+    return family, found
+
+
+def flat(family: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was proposed under the names by which it was asked for."""
+    return {FAMILY: family} | {f"{family}.{name}": value for name, value in params.items()}
+
+
 def narrow(family: str, space: Space, overrides: Mapping[str, Sequence[Any]]) -> dict[str, Dimension]:
     """Return the space with the overrides of `search.space` put in.
 
@@ -45,17 +77,13 @@ def narrow(family: str, space: Space, overrides: Mapping[str, Sequence[Any]]) ->
         dimension = space[name]
         if isinstance(dimension, Choice):
             if wrong := [value for value in values if value not in dimension.options]:
-                raise ConfigError(
-                    f"{place}: {wrong[0]!r} is none of {', '.join(map(str, dimension.options))}"
-                )
+                raise ConfigError(f"{place}: {wrong[0]!r} is none of {', '.join(map(str, dimension.options))}")
             narrowed[name] = Choice(tuple(values))
             continue
         if not values or not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
             raise ConfigError(f"{place}: a range is [low, high], both numbers, not {list(values)}")
         if dimension.log and min(values) <= 0:
-            raise ConfigError(
-                f"{place}: is searched on a log scale, so it has to be above 0, not {min(values)}"
-            )
+            raise ConfigError(f"{place}: is searched on a log scale, so it has to be above 0, not {min(values)}")
         narrowed[name] = replace(dimension, low=min(values), high=max(values))
     return narrowed
 

@@ -17,9 +17,7 @@ OBJECTIVES = {
 PATIENCE_ROUNDS = 30
 
 
-def train(
-    params: Mapping[str, Any], fold: Fold, setting: Setting, max_rounds: int, stop_early: bool
-) -> Fitted:
+def train(params: Mapping[str, Any], fold: Fold, setting: Setting, max_rounds: int, stop_early: bool) -> Fitted:
     """Train on the fold; with `stop_early`, keep the rounds up to the best loss on the rows to score."""
     objective, loss = OBJECTIVES[fold.fit.kind]
     fit, score = fold.bins

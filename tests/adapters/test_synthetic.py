@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from ratchet.core.synthetic import MAX_ROWS, credit
+from ratchet.adapters.synthetic import MAX_ROWS, credit
 from ratchet.errors import DataError
 
 DTYPES = {

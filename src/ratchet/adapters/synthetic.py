@@ -170,9 +170,7 @@ def _log_odds(applicants: pd.DataFrame, world: World) -> Floats:
     age, income, utilisation, late_payments = (applicants[name].to_numpy() for name in names)
     settled = (applicants["employment_years"] >= 2).to_numpy()
     rents, owns = ((applicants["housing"] == level).to_numpy() for level in ("rent", "own"))
-    self_employed, gig = (
-        (applicants["occupation"] == OCCUPATIONS[i]).to_numpy() for i in (SELF_EMPLOYED, GIG)
-    )
+    self_employed, gig = ((applicants["occupation"] == OCCUPATIONS[i]).to_numpy() for i in (SELF_EMPLOYED, GIG))
     log_odds: Floats = (
         -4.8
         + np.where(settled, world.settled_log_odds, 3.4) * (utilisation > 0.8)

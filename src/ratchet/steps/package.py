@@ -1,0 +1,56 @@
+"""A scorer becomes an MLflow model: code, state, signature, requirements and sample rows."""
+
+import json
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from ratchet.adapters import registry
+from ratchet.adapters.tracking import Run
+from ratchet.scoring.predict import Scorer
+from ratchet.steps.bench import Bench
+from ratchet.steps.session import PACKAGE, Session
+
+SAMPLE_ROWS = 5
+
+
+def log_model(run: Run, session: Session, bench: Bench, scorer: Scorer) -> str:
+    """Log the scorer as an MLflow model of the run; return its URI."""
+    prepared = bench.prepared
+    inputs = scorer.encoder.inputs
+    # Every numeric field is a double: 2.5 in a long would silently be cut to 2.
+    kinds = {name: "double" if kind == "number" else "string" for name, kind in inputs.items()}
+    required = set(prepared.about["required"])
+    sample = prepared.rows("valid")[list(inputs)].head(SAMPLE_ROWS)
+    about = {
+        "inputs": {name: (kind, name in required) for name, kind in kinds.items()},
+        "outputs": _outputs(scorer),
+        "requirements": requirements(bench),
+        "metadata": {"task": session.task.name, "ratchet": version("ratchet")},
+    }
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "scorer"
+        scorer.save(folder / "state")
+        shutil.copytree(PACKAGE / "scoring", folder / "scoring", ignore=shutil.ignore_patterns("__pycache__"))
+        records = json.loads(sample.to_json(orient="records", force_ascii=False))
+        (folder / "sample.json").write_text(json.dumps({"dataframe_records": records}, ensure_ascii=False))
+        run.log_metrics({"model_bytes": float(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))})
+        return registry.log_model(run, folder, PACKAGE / "serving" / "model.py", about)
+
+
+def _outputs(scorer: Scorer) -> dict[str, tuple[str, bool]]:
+    if scorer.kind == "regression":
+        return {"value": ("double", True)}
+    label = scorer.classes[0]
+    kind = "string" if isinstance(label, str) else "long" if isinstance(label, int) else "double"
+    found = {"label": (kind, True)}
+    names = ["probability"] if scorer.kind == "binary" else [f"probabilities.{name}" for name in scorer.classes]
+    return found | dict.fromkeys(names, ("double", True))
+
+
+def requirements(bench: Bench) -> list[str]:
+    """Return what the model needs to run, at the versions that are installed here."""
+    packages = ["mlflow", "numpy", "pandas"]
+    packages += ["scikit-learn", "scipy"] if bench.is_text else ["xgboost"]
+    return [f"{name}=={version(name)}" for name in packages]
