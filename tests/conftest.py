@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
+os.environ["OMP_NUM_THREADS"] = "1"  # files run in parallel: two threads in each would wait for one another
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ratchet import __version__
 from ratchet.errors import ConfigError, RatchetError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _ui(tracking_uri: str) -> str:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="ratchet")
+@click.version_option(__version__, prog_name="ratchet")
 def cli() -> None:
     """From a data set and one YAML file to a tuned, judged, promoted and served model."""
 
@@ -240,7 +241,10 @@ def serve(stage: str, port: int, env_manager: str, as_json: bool, **options: Any
                 sys.stdout.flush()
             else:
                 console.say(f"{version.uri} ({version.stage}) answers at {url}/invocations; Ctrl-C stops it")
-            operation.wait(url)
+            try:
+                operation.wait(url)
+            except KeyboardInterrupt:
+                session.progress.note("stopping")
 
 
 @cli.command()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ratchet.errors import ConfigError, did_you_mean
 from ratchet.scoring.expressions import Expression
@@ -58,14 +58,22 @@ def _in_grammar(text: str) -> str:
     return text
 
 
+def _yaml_read_yes_as_true(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError('YAML reads Yes, No, on and off as true and false; write it in quotes: "Yes"')
+    return value
+
+
 MetricName = Annotated[str, AfterValidator(_known_metric)]
 Formula = Annotated[str, AfterValidator(_in_grammar)]
+NOT_BOOL = BeforeValidator(_yaml_read_yes_as_true)
 
 
 class Section(BaseModel):
     """A part of the file: frozen, and a key it does not know is a fault."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A bound that is NaN would never be met, and never be noticed.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Hypothesis(Section):
@@ -132,17 +140,12 @@ class Data(Section):
     query: str | None = Field(None, description="SQL (DuckDB) over the named sources; needed with several.")
     collected: Collected = Field(Collected(), description="Collection: by whom, when, under which licence.")
     target: str = Field(min_length=1, description="Column to predict.")
-    positive: str | int | float | None = Field(None, description="The positive class of a binary target.")
+    positive: Annotated[str | int | float, NOT_BOOL] | None = Field(
+        None, description="The positive class of a binary target."
+    )
     id: str | None = Field(None, description="Column that names a row; never a feature.")
     drop: tuple[str, ...] = Field((), description="Columns that are not features.")
     truth: str | None = Field(None, description="Column with the true probability (synthetic data only).")
-
-    @field_validator("positive", mode="before")
-    @classmethod
-    def _yaml_read_yes_as_true(cls, value: object) -> object:
-        if isinstance(value, bool):
-            raise ValueError('YAML reads Yes and No as true and false; write it in quotes: "Yes"')
-        return value
 
 
 class _Shares(Section):
@@ -189,8 +192,8 @@ class ColumnSplit(_Official):
 
     by: Literal["column"]
     column: str = Field(description="Column that names the side.")
-    train: tuple[str | int, ...] = Field(min_length=1, description="Its values for train.")
-    test: tuple[str | int, ...] = Field(min_length=1, description="Its values for test.")
+    train: tuple[Annotated[str | int, NOT_BOOL], ...] = Field(min_length=1, description="Its values for train.")
+    test: tuple[Annotated[str | int, NOT_BOOL], ...] = Field(min_length=1, description="Its values for test.")
 
 
 class SourceSplit(_Official):
@@ -307,6 +310,11 @@ class Task(Section):
     decision: Decision = Decision()
     gates: Gates = Gates()
 
+    @field_validator("split", mode="before")
+    @classmethod
+    def _by_hash_unless_said(cls, split: object) -> object:
+        return {"by": "hash", **split} if isinstance(split, dict) else split
+
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         sources, split = self.data.sources, self.split
@@ -359,10 +367,22 @@ class Settings:
         store = tracking_uri.removeprefix("sqlite:///")
         home = (Path(store).parent if store != tracking_uri else Path.cwd()).resolve() / ".ratchet"
         database_url = os.environ.get("RATCHET_DATABASE_URL") or f"sqlite:///{home / 'ratchet.db'}"
-        if database_url == tracking_uri:
+        if _same_database(database_url, tracking_uri):
             raise ConfigError(
                 "RATCHET_DATABASE_URL: the same database as MLFLOW_TRACKING_URI; MLflow and Optuna both own a"
                 " table alembic_version: give Ratchet a database of its own"
             )
         folders = os.environ.get("RATCHET_DATA") or "data"
-        return cls(tracking_uri, database_url, tuple(Path(f) for f in folders.split(":") if f), home)
+        data_folders = tuple(Path(folder) for folder in folders.split(":") if folder) or (Path("data"),)
+        return cls(tracking_uri, database_url, data_folders, home)
+
+
+def _same_database(first: str, second: str) -> bool:
+    """Whether two URLs name one database, also where the driver or the way to the file is written differently."""
+
+    def plain(url: str) -> str:
+        kind, _, rest = url.partition("://")
+        kind = kind.partition("+")[0]
+        return str(Path(rest[1:]).resolve()) if kind == "sqlite" else f"{kind}://{rest}"
+
+    return plain(first) == plain(second)

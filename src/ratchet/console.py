@@ -36,7 +36,7 @@ class Live:
     """Shows steps, trials and rows as they come: a bar in a terminal, plain lines elsewhere."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.began: dict[str, float] = {}
         self.bar: Progress | None = None
         self.spoke = 0.0

@@ -13,7 +13,12 @@ from ratchet.config import Definitions, Task
 from ratchet.errors import ConfigError, did_you_mean
 
 MAX_BYTES = 1_000_000
+MAX_BITS = 64  # of a whole number; Python itself refuses to print one of more than 4,300 digits
 SPLIT_KINDS = ("hash", "group", "time", "column", "source")
+PLAIN_WORDS = {
+    **dict.fromkeys(("tuple_type", "list_type"), "input should be a list"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "input should be a mapping"),
+}
 
 
 class _Loader(yaml.SafeLoader):
@@ -21,12 +26,27 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
-        for key_node, _ in node.value:
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable) or key in seen:
+            if isinstance(key, Hashable) and key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
-            seen.add(key)
+            if isinstance(key, Hashable):
+                seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError):  # what PyYAML lets out for 2024-13-45 or !!bool x
+            value = None
+        else:
+            if not isinstance(value, int) or value.bit_length() <= MAX_BITS:
+                return value
+        kind = node.tag.rpartition(":")[2]
+        raise yaml.constructor.ConstructorError(
+            None, None, f"{str(node.value)[:40]!r} cannot be read as {kind}; is it a text? write it in quotes",
+            node.start_mark,
+        )  # fmt: skip
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -61,25 +81,31 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         nearby = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         raise ConfigError(f"{path}: no such file{did_you_mean(str(path), nearby)}") from None
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, ValueError, OverflowError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"{place}: not YAML: {getattr(error, 'problem', None) or error}") from None
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise ConfigError(f"{place}: not YAML: {problem}") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: a task is a mapping (name: …, data: …), this is {type(document).__name__}")
     return document
 
 
 def _shared_definitions(path: Path, document: dict[str, Any]) -> Iterator[str]:
-    """Merge the files of `features.use` into the document; yield their faults. The task's own words win."""
+    """Merge the files of `features.use` into the document; yield their faults. The task's own words win.
+
+    What has the wrong shape is left as it is, for the models to refuse.
+    """
     features = document.get("features")
     names = features.get("use") if isinstance(features, dict) else None
     if not isinstance(features, dict) or not isinstance(names, list):
         return
     for name in names:
-        shared = path.parent / str(name)
+        if not isinstance(name, str):
+            continue
+        shared = path.parent / name
         try:
             found = Definitions.model_validate(_read(shared))
         except ConfigError as error:
@@ -88,10 +114,13 @@ def _shared_definitions(path: Path, document: dict[str, Any]) -> Iterator[str]:
         except ValidationError as error:
             yield from (f"{shared}: {line}" for line in _faults(Definitions, error))
             continue
-        features["derive"] = {**found.derive, **(features.get("derive") or {})}
-        for key, columns in (("categorical", found.categorical), ("numeric", found.numeric)):
-            own = features.get(key) or []
-            features[key] = [*own, *(c for c in columns if c not in own)]
+        if isinstance(derive := features.get("derive", {}), dict):
+            features["derive"] = {**found.derive, **derive}
+        own = {key: features.get(key, []) for key in ("categorical", "numeric")}
+        if all(isinstance(columns, list) for columns in own.values()):
+            named = [column for columns in own.values() for column in columns]
+            for key, columns in own.items():
+                features[key] = [*columns, *(c for c in getattr(found, key) if c not in named)]
 
 
 def _faults(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
@@ -99,21 +128,19 @@ def _faults(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
         place = list(fault["loc"])
         if place[:1] == ["split"] and len(place) > 1 and place[1] in SPLIT_KINDS:
             del place[1]
-        where = ".".join(str(part) for part in place)
+        parts = (str(part) for part in place if part != "[key]")
+        where = ".".join(part if part.isprintable() else repr(part) for part in parts)
         if fault["type"] == "extra_forbidden":
             known = _keys_at(model, fault["loc"][:-1])
             yield f"{where}: unknown key{did_you_mean(str(place[-1]), known) or _one_of(known)}"
         elif fault["type"] == "missing":
             yield f"{where}: missing; it has to be given"
         else:
-            text = fault["msg"].removeprefix("Value error, ")
-            text = text[0].lower() + text[1:]
+            own = fault["type"] == "value_error"
+            text = fault["msg"].removeprefix("Value error, ").replace("Tuple should", "List should")
+            text = PLAIN_WORDS.get(fault["type"]) or (text if own else text[0].lower() + text[1:])
             given = fault["input"]
-            shown = (
-                f", not {given!r:.80}"
-                if isinstance(given, str | int | float) and "Value error" not in fault["msg"]
-                else ""
-            )
+            shown = f", not {given!r:.80}" if isinstance(given, str | int | float) and not own else ""
             yield f"{where}: {text}{shown}" if where else text
 
 

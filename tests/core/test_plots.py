@@ -37,9 +37,7 @@ USUAL = {
 
 DEGENERATE = {
     "one class": (lambda: plots.roc(np.zeros(9), {"champion": np.arange(9.0)}), "champion: only class 0"),
-    "no rows to rank": (lambda: plots.roc([], {"champion": np.array([])}), "champion: no scored row"),
     "no scores at all": (lambda: plots.precision_recall([0, 1], {}), "needs scored rows of both classes"),
-    "one class for recall": (lambda: plots.precision_recall([1, 1], {"m": np.ones(2)}), "m: only class 1"),
     "no rows to calibrate": (lambda: plots.calibration([], []), "No row has a label and a probability"),
     "one label, one probability": (
         lambda: plots.calibration(np.zeros(9), np.full(9, 0.3)),
@@ -56,7 +54,6 @@ DEGENERATE = {
         "No score in 1 trials",
     ),
     "no weights": (lambda: plots.importance([], [], "Weights"), "No weight differs from 0"),
-    "no finite weight": (lambda: plots.importance(["a"], [NAN], "Weights"), "No weight differs from 0"),
     "no search": (lambda: plots.parallel_coordinates([], [], "auc"), "No trial has both"),
     "no scored search": (lambda: plots.parallel_coordinates([{"c": 1.0}], [NAN], "auc"), "No trial has both"),
     "no parameters": (lambda: plots.parallel_coordinates([{}], [0.5], "auc"), "No trial has both"),
@@ -71,7 +68,6 @@ DEGENERATE = {
         "no values",
     ),
     "no costs": (lambda: plots.threshold([0.5], [NAN], 0.5), "No threshold has a cost"),
-    "no choice": (lambda: plots.threshold([0.2, 0.5], [1.0, 1.0], NAN), "No threshold is chosen"),
 }
 
 
@@ -119,10 +115,6 @@ def test_a_figure_says_in_words_what_is_missing(case):
 def test_the_roc_legend_names_each_score_with_its_auc_to_three_decimals():
     figure = plots.roc([0, 0, 1, 1], {"good": np.array([1, 2, 3, 4]), "fair": np.array([1, 3, 2, 4])})
     assert legend(figure) == ["good: AUC 1.000", "fair: AUC 0.750", "chance: AUC 0.500"]
-
-
-def test_a_constant_score_lies_on_the_diagonal():
-    assert "flat: AUC 0.500" in legend(plots.roc([0, 1, 1], {"flat": np.ones(3)}))
 
 
 def test_rows_without_a_score_are_left_out_and_counted():
@@ -219,18 +211,15 @@ def test_history_leaves_the_values_of_its_caller_alone():
 
 
 def test_importance_shows_the_twenty_largest_weights_with_the_largest_on_top():
-    figure = plots.importance([f"column {number}" for number in range(25)], np.arange(25) - 3.5, "Gain")
+    figure = plots.importance([f"column {number}" for number in range(25)], np.arange(25) - 10.0, "Gain")
     (ax,) = figure.axes
     assert figure.get_suptitle() == "Gain"
     assert len(ax.patches) == 20
     assert ticks(ax.yaxis)[0] == "column 24"
     assert ax.yaxis_inverted()
     assert "The 20 largest of 25 weights." in words(figure)
-
-
-def test_a_negative_weight_has_a_colour_of_its_own():
-    positive, negative = plots.importance(["a", "b"], [2.0, -1.0], "Weights").axes[0].patches
-    assert to_hex(positive.get_facecolor()) != to_hex(negative.get_facecolor())
+    colours = {np.sign(bar.get_width()): to_hex(bar.get_facecolor()) for bar in ax.patches}
+    assert colours[1] != colours[-1]
 
 
 def test_parallel_coordinates_has_an_axis_for_each_hyperparameter_and_a_scale_for_the_score():
@@ -311,26 +300,16 @@ def test_a_name_is_shown_as_it_is_written_even_with_dollar_signs():
     assert ticks(figure.axes[0].yaxis) == ["price_$_$x", "요금제"]
 
 
-@pytest.mark.parametrize("installed", [[], ["NanumGothic"]])
-def test_a_korean_font_is_asked_for_only_where_it_is_installed(monkeypatch, installed):
-    monkeypatch.setattr(font_manager, "get_font_names", lambda: ["DejaVu Sans", *installed])
-    figure = plots.importance(["요금제"], [1.0], "중요도")
-    label = figure.axes[0].get_yticklabels()[0]
-    assert label.get_fontfamily() == ["DejaVu Sans", *installed]
+def test_a_korean_font_is_asked_for_only_where_it_is_installed(monkeypatch):
+    monkeypatch.setattr(font_manager, "get_font_names", lambda: ["DejaVu Sans", "NanumGothic"])
+    label = plots.importance(["요금제"], [1.0], "중요도").axes[0].get_yticklabels()[0]
+    assert label.get_fontfamily() == ["DejaVu Sans", "NanumGothic"]
 
 
-def test_importing_the_module_loads_no_drawing_library():
+def test_importing_the_module_loads_no_drawing_library_and_drawing_never_loads_pyplot():
     code = (
-        "import sys; import ratchet.core.plots; print({'matplotlib', 'sklearn', 'pandas'} & set(sys.modules))"
-    )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "set()"
-
-
-def test_drawing_never_loads_pyplot():
-    code = (
-        "import sys; from ratchet.core import plots;"
+        "import sys; from ratchet.core import plots; print({'matplotlib', 'sklearn', 'pandas'} & set(sys.modules));"
         "plots.loss_curve([1.0], [1.0], 'rmse'); print('matplotlib.pyplot' in sys.modules)"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "False"
+    assert answer.stdout.split("\n")[:2] == ["set()", "False"]

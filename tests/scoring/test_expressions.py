@@ -17,7 +17,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ratchet.scoring import expressions
+from ratchet.scoring import expressions, values
 from ratchet.scoring.expressions import Expression, ExpressionError
 
 NAN = math.nan
@@ -68,11 +68,7 @@ def everything(n):
     pair, chain = form("({} {} {})", n, order, n), form("({} {} {} {} {})", n, order, n, order, n)
     member = form("({} {} [{}, {}])", n, st.sampled_from(["in", "not in"]), LITERALS, LITERALS)
     truth = (
-        pair
-        | chain
-        | member
-        | form("(not {})", pair)
-        | form("({} {} {})", pair, st.sampled_from(["and", "or"]), chain)
+        pair | chain | member | form("(not {})", pair) | form("({} {} {})", pair, st.sampled_from(["and", "or"]), chain)
     )
     one_sided = form("{}({})", st.sampled_from(["abs", "floor", "round"]), n)
     two_sided = form("{}({}, {})", st.sampled_from(["minimum", "maximum"]), n, n)
@@ -100,9 +96,7 @@ rich_numbers = st.recursive(
     max_leaves=8,
 )
 rich_texts = WORDS | TEXTS | form("lower({})", TEXTS) | form("where({}, {}, {})", rich_numbers, TEXTS, WORDS)
-finite = st.integers(-(10**6), 10**6).map(lambda thousandths: thousandths / 1000) | st.integers(-9, 9).map(
-    float
-)
+finite = st.integers(-(10**6), 10**6).map(lambda thousandths: thousandths / 1000) | st.integers(-9, 9).map(float)
 finite_row = st.fixed_dictionaries({"a": finite, "b": finite, "고객": finite})
 number, word = (
     finite | st.sampled_from([NAN, math.inf, -math.inf]),
@@ -171,16 +165,12 @@ def test_one_row_gives_the_very_bits_that_a_thousand_give(text):
     assert evaluate(text, a=column).tolist() == single
 
 
-PIECES = (
-    """a ` ' " ( ) [ ] { } in not and or 1 0x 1. e9 ** - . , = < : __ lambda if else where f'' # é 고객"""
-)
+PIECES = """a ` ' " ( ) [ ] { } in not and or 1 0x 1. e9 ** - . , = < : __ lambda if else where f'' # é 고객"""
 
 
 @given(
     st.text()
-    | st.lists(st.sampled_from([*PIECES.split(), "\\", " ", "\n", "\t", "\0", "\ud800"]), max_size=30).map(
-        "".join
-    )
+    | st.lists(st.sampled_from([*PIECES.split(), "\\", " ", "\n", "\t", "\0", "\ud800"]), max_size=30).map("".join)
     | st.text("-(x*a +", max_size=2_001)
 )
 def test_any_text_parses_or_is_refused_in_one_line_and_never_warns(text):
@@ -196,35 +186,21 @@ def test_any_text_parses_or_is_refused_in_one_line_and_never_warns(text):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a + b * 2", 11.0),
         ("-a ** 2", -9.0),
         ("+a", 3.0),
-        ("a / b", 0.75),
-        ("a // 2", 1.0),
-        ("-a // 2", -2.0),
-        ("-a % 2", 1.0),
-        ("a ** -1", 1 / 3),
         ("(a > 2) + (b > 2)", 2.0),
         ("1 < a <= 3 != b", 1.0),
-        ("1 < a < 3", 0.0),
         ("a in [1, 3.0, 'x']", 1.0),
         ("a not in (1, -3)", 1.0),
         ("a > 9 or b and not 0", 1.0),
-        ("abs(-a)", 3.0),
         ("log(exp(a))", 3.0),
         ("log1p(0)", 0.0),
         ("sqrt(b)", 2.0),
-        ("floor(-2.5)", -3.0),
         ("round(2.5)", 2.0),
-        ("minimum(a, b)", 3.0),
-        ("maximum(a, b)", 4.0),
-        ("clip(a, 4, 5)", 4.0),
-        ("where(a > b, 1, 2)", 2.0),
         ("where(a < b, 'low', s)", "low"),
         ("contains(s, 'atch')", 1.0),
         ("length(s)", 7.0),
         ("lower('ABC')", "abc"),
-        ("lower(s) == 'ratchet'", 1.0),
         ("s < 'Z'", 1.0),
         ("s in ['x', 'Ratchet']", 1.0),
         ("1_000 + 0x10", 1016.0),
@@ -235,10 +211,8 @@ def test_each_part_of_the_grammar_means_what_it_says(text, expected):
     assert one(text, a=3, b=4, s="Ratchet") == expected
 
 
-MISSING = (
-    "a + 1; a * 0; -a; abs(a); minimum(a, 1); clip(1, 0, a); a ** 0.5; where(a, 1, a); (-8) ** 0.5; 1 / 0"
-)
-MISSING += "; 0 / 0; 1 // 0; 1 % 0; 0 ** -1; log(0); log(-1); log1p(-1); sqrt(-1); exp(1000); 1e300 * 1e300"
+MISSING = "a + 1; a * 0; minimum(a, 1); clip(1, 0, a); where(a, 1, a); (-8) ** 0.5; 1 / 0; 1 // 0; 1 % 0; 0 ** -1"
+MISSING += "; log(0); log1p(-1); sqrt(-1); exp(1000); 1e300 * 1e300"
 
 
 @pytest.mark.parametrize("text", MISSING.split("; "))
@@ -248,11 +222,8 @@ def test_a_missing_operand_or_an_infinite_result_is_missing_without_a_warning(te
         assert math.isnan(one(text, a=None))
 
 
-FALSE = "a == a; a != a; a != 1; a < 1; a >= 1; 0 < a < 1; a in [1]; a not in [1]; a or 0; 1 and a; a != 'x'"
-FALSE += (
-    "; a < 'x'; s == s; s != 'x'; s < 'x'; s in ['x']; s not in ['x']; s != 1; contains(s, ''); length(s)"
-)
-FALSE += "; lower(s) == ''"
+FALSE = "a == a; a != a; a < 1; 0 < a < 1; a in [1]; a not in [1]; a or 0; 1 and a; a != 'x'; a < 'x'; s == s"
+FALSE += "; s != 'x'; s not in ['x']; s != 1; contains(s, ''); length(s); lower(s) == ''"
 
 
 @pytest.mark.parametrize("text", FALSE.split("; "))
@@ -279,8 +250,8 @@ def test_text_and_number_are_never_equal():
     assert evaluate("a in ['1']", a=[1]).tolist() == [0]
 
 
-CLASHES = "city < 5; 5 <= city; age > city; 0 < age < city; city + 1; city + city; -city; city ** 2; not city"
-CLASHES += "; city and 1; log(city); clip(1, 2, city); where(city, 1, 2); where(1, city, 2)"
+CLASHES = "5 <= city; age > city; 0 < age < city; city + 1; -city; not city; city and 1; log(city)"
+CLASHES += "; clip(1, 2, city); where(city, 1, 2); where(1, city, 2)"
 
 
 @pytest.mark.parametrize("text", CLASHES.split("; "))
@@ -288,19 +259,21 @@ def test_text_where_a_number_is_needed_is_refused_with_the_column(text):
     assert "column 'city' is text" in fault(text, city=["12", None], age=[1, 2])
 
 
+def test_two_sides_without_an_order_are_both_named():
+    assert "column 'city' is text, 5 is a number; text and numbers have no order" in fault("city < 5", city=["12"])
+
+
 def test_a_computed_part_of_the_wrong_kind_is_refused_as_written():
     assert "lower(city) is text; a number is needed" in fault("1 + lower(city)", city=["12"])
     assert "age + 1 is a number; text is needed" in fault("length(age + 1)", age=[1])
 
 
-@pytest.mark.parametrize("text", ["length(age)", "lower(age)", "contains(age, 'x')", "contains('x', age)"])
+@pytest.mark.parametrize("text", ["length(age)", "contains('x', age)"])
 def test_a_number_where_text_is_needed_is_refused_with_the_column(text):
     assert "column 'age' is a number; text is needed" in fault(text, age=[1])
 
 
-@pytest.mark.parametrize(
-    "text", ["'a' * 3", "3 * 'a'", "'a' + 'b'", "-'a'", "'%s' % 1", "not 'a'", "length(5)", "log('1')"]
-)
+@pytest.mark.parametrize("text", ["'a' * 3", "3 * 'a'", "-'a'", "not 'a'", "length(5)"])
 def test_a_literal_of_the_wrong_kind_is_refused_before_any_data(text):
     with pytest.raises(ExpressionError, match="needed"):
         Expression.parse(text)
@@ -324,7 +297,7 @@ def test_names_are_the_columns_used_as_they_are_really_called():
 
 @pytest.mark.parametrize(
     "name",
-    ["a.b", "Credit amount", "1st", "class", "it's", 'say "hi"', "a#b", "__class__", "a\nb", "고객 수", "\0"],
+    ["a.b", "Credit amount", "1st", "class", "it's", 'say "hi"', "a#b", "__class__", "a\nb", "\0"],
 )
 def test_any_name_without_a_back_tick_can_be_quoted(name):
     expression = Expression.parse(f"`{name}` + 1 > `{name}`")
@@ -338,11 +311,11 @@ def test_back_ticks_in_a_text_stay():
     assert one(r"s == 'it\'s `b` \\'", s="it's `b` \\") == 1.0
 
 
-@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
-@pytest.mark.parametrize("name", ["고객", "café", "ﬁt", "Ａge"])
-def test_a_column_is_found_in_whatever_unicode_form_it_comes(name, form):
-    assert evaluate(f"{name} + 1", **{unicodedata.normalize(form, name): [1]}).tolist() == [2.0]
-    assert evaluate(f"`{name}` + 1", **{unicodedata.normalize(form, name): [1]}).tolist() == [2.0]
+@pytest.mark.parametrize("name", ["고객", "ﬁt", "Ａge"])
+def test_a_column_is_found_in_whatever_unicode_form_it_comes(name):
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        assert evaluate(f"{name} + 1", **{unicodedata.normalize(form, name): [1]}).tolist() == [2.0]
+        assert evaluate(f"`{name}` + 1", **{unicodedata.normalize(form, name): [1]}).tolist() == [2.0]
 
 
 def test_of_two_columns_alike_after_nfkc_the_exact_name_wins_and_neither_is_refused():
@@ -360,37 +333,24 @@ def test_text_is_compared_in_nfc():
 
 
 def test_an_absent_column_is_named_with_its_nearest_neighbour():
-    assert "no column 'LIMIT_BALL'; did you mean 'LIMIT_BAL'?" in fault(
-        "LIMIT_BALL > 1", LIMIT_BAL=[1], AGE=[2]
-    )
+    assert "no column 'LIMIT_BALL'; did you mean 'LIMIT_BAL'?" in fault("LIMIT_BALL > 1", LIMIT_BAL=[1], AGE=[2])
     assert "no column 'zzz'; there are ['LIMIT_BAL']" in fault("zzz > 1", LIMIT_BAL=[1])
     assert "no column 'x'" in fault("x")
 
 
 # ---------------------------------------------------------------- columns of every kind
 
-NUMBER_DTYPES = [
-    "float32",
-    "float64",
-    "int8",
-    "uint64",
-    "Int64",
-    "Float32",
-    "UInt8",
-    "int64[pyarrow]",
-    "double[pyarrow]",
-    "category",
-]
+NUMBER_DTYPES = ["float32", "uint64", "Int64", "int64[pyarrow]", "category", "object", pd.SparseDtype("float64")]
 
 
-@pytest.mark.parametrize("dtype", [*NUMBER_DTYPES, "object", pd.SparseDtype("float64")])
+@pytest.mark.parametrize("dtype", NUMBER_DTYPES)
 def test_numbers_of_every_dtype_are_read(dtype):
     series = pd.Series([3, 1, 2]).astype(dtype)
     for columns in ({"a": series}, pd.DataFrame({"a": series}), {"a": pd.Index(series)}, {"a": series.array}):
         assert Expression.parse("a * 2").evaluate(columns).tolist() == [6, 2, 4]
 
 
-@pytest.mark.parametrize("dtype", ["float64", "Int64", "Float64", "int64[pyarrow]", "category", "object"])
+@pytest.mark.parametrize("dtype", ["float64", "Int64", "int64[pyarrow]", "category", "object"])
 def test_missing_numbers_of_every_dtype_are_missing(dtype):
     assert evaluate("missing(a)", a=pd.Series([3, None, 2]).astype(dtype)).tolist() == [0, 1, 0]
 
@@ -402,7 +362,7 @@ def test_truth_values_are_numbers(dtype):
 
 @pytest.mark.parametrize(
     "dtype",
-    ["str", "string", "string[python]", "string[pyarrow]", "large_string[pyarrow]", "category", "object"],
+    ["str", "string[python]", "string[pyarrow]", "large_string[pyarrow]", "category", "object"],
 )
 def test_text_of_every_dtype_is_read(dtype):
     series = pd.Series(["b", None, "aé"]).astype(dtype)
@@ -445,13 +405,10 @@ def test_a_column_without_one_value_fits_numbers_and_text(dtype):
     "column",
     [
         [1, "x"],
-        [[1], [2]],
         [{}],
         [b"x"],
-        [1j],
         [10**400],
         [datetime.date(2026, 1, 1)],
-        np.array(["2026-01-01"], dtype="datetime64[s]"),
         pd.Series(pd.to_datetime(["2026-01-01"], utc=True)),
         np.zeros((2, 2)),
         np.array([1j]),
@@ -497,23 +454,17 @@ def test_the_result_never_shares_memory_with_a_column():
 # ---------------------------------------------------------------- what is refused
 
 ESCAPES = [
-    "__import__('os')", "().__class__", "a.__class__.__mro__", "__class__", "__builtins__", "eval('1')",
-    "exec('1')", "open('/etc/passwd')", "getattr(a, 'b')", "abs.__globals__", "abs(a).b", "(lambda: 1)()",
-    "lambda x: x", "[x for x in a]", "{x for x in a}", "{x: x for x in a}", "sum(x for x in a)", "f'{a}'",
-    "f'{a.b!r}'", "(x := 1)", "a[0]", "a[0:1]", "'abc'[0]", "{'a': 1}", "{1, 2}", "[1, 2]", "(1, 2)",
-    "1, 2", "*a", "abs(*a)", "abs(x=1)", "abs(**a)", "clip(a, lo=1, hi=2)", "where(1, 2)", "log(a)(b)",
-    "(abs)(a)(b)", "'abs'(a)", "`abs`(a)", "a if b else c", "a is b", "a is not None", "None", "True",
-    "-False", "...", "b'x'", "1j", "~a", "a & b", "a | b", "a ^ b", "a << 3", "a >> 3", "a @ b", "await a",
-    "yield a", "a; b", "a = 1", "import os", "print a", "a in b", "a in 'abc'", "a in []", "a in [b]",
-    "a in [1 + 1]", "a in [[1]]", "a in [*b]", "a in [None]", "a in [1] == 1", "2 ** a", "a ** b",
-    "a ** 11", "a ** -10.5", "a ** 'x'", "9 ** 9 ** 9", "a ** (1 + 1)", "'a' * 10 ** 9", "'a' + a",
-    "1000000000000000001", "-1000000000000000001", "0x" + "f" * 1000, "9" * 1999, "1e999", "a in [1e999]",
-    "''' a '''", "'a\nb'", "'\\d'", "'\\\n'", "a # comment", "a \\\n + b", "'open", "a `b", "``", "a`b`",
-    "`a``b`", "`a`.`b`", "a\0", "\ud800", "'\ud800'", "a\u200b", "", "  \n", "a" * 2001,
-    "(" * 1000 + "a" + ")" * 999, "(" * 60 + "a", "-" * 1999 + "a", "not " * 400 + "a", "a" + "+a" * 50,
-    "a" + "**2" * 600, "a and (" * 100 + "a" + ")" * 100, "a in [" + "1, " * 200 + "1]",
-    "minimum(" * 50 + "a" + ", 1)" * 50, "[" * 1000, "{" * 1000, "lambda:" * 285 + "a",
-    "a if a else " * 166 + "a", "1or a", "0x1for a", "1.5in [1]",
+    "__import__('os')", "().__class__", "__class__", "eval('1')", "abs.__globals__", "lambda x: x", "[x for x in a]",
+    "f'{a}'", "(x := 1)", "a[0]", "{'a': 1}", "{1, 2}", "[1, 2]", "1, 2", "*a", "abs(*a)", "abs(x=1)",
+    "where(1, 2)", "log(a)(b)", "'abs'(a)", "`abs`(a)", "a if b else c", "a is b", "None", "-False", "...", "b'x'",
+    "1j", "~a", "a & b", "a << 3", "a @ b", "await a", "a; b", "a = 1", "import os", "a in b", "a in 'abc'",
+    "a in []", "a in [b]", "a in [1 + 1]", "a in [*b]", "a in [None]", "a in [1] == 1", "2 ** a", "a ** 11",
+    "a ** -10.5", "a ** 'x'", "9 ** 9 ** 9", "'a' * 10 ** 9", "'a' + a", "1000000000000000001",
+    "0x" + "f" * 1000, "9" * 1999, "1e999", "a in [1e999]", "''' a '''", "'a\nb'", "'\\d'", "'\\\n'",
+    "a # comment", "a \\\n + b", "'open", "a `b", "``", "a`b`", "`a``b`", "`a`.`b`", "a\0", "\ud800",
+    "'\ud800'", "a\u200b", "", "  \n", "a" * 2001, "(" * 1000 + "a" + ")" * 999, "(" * 60 + "a",
+    "-" * 1999 + "a", "a" + "+a" * 50, "a" + "**2" * 600, "a in [" + "1, " * 200 + "1]",
+    "minimum(" * 50 + "a" + ", 1)" * 50, "[" * 1000, "lambda:" * 285 + "a", "1or a", "0x1for a", "1.5in [1]",
 ]  # fmt: skip
 
 
@@ -533,7 +484,6 @@ def test_what_is_not_text_is_refused(value):
     ("text", "message"),
     [
         ("lgo(a)", "in 'lgo(a)', character 1: no function 'lgo'; did you mean 'log'?"),
-        ("a + contain(s, 'x')", "character 5: no function 'contain'; did you mean 'contains'?"),
         (
             "고객 + `a b` + q.r",
             "character 14: a dot is not allowed; a column name with a dot goes in back-ticks",
@@ -583,21 +533,26 @@ def test_an_expression_can_be_compared_hashed_copied_and_pickled():
         expression.text = "b"
 
 
-def test_the_file_imports_the_standard_library_numpy_and_pandas_only():
-    tree = ast.parse(Path(expressions.__file__).read_text(encoding="utf-8"))
-    plain = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    sources = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
-    assert not any(node.level for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
-    roots = {name.split(".")[0] for name in plain | sources}
-    assert roots - sys.stdlib_module_names == {"numpy", "pandas"}
+@pytest.mark.parametrize("module", [expressions, values], ids=["expressions", "values"])
+def test_the_file_imports_the_standard_library_numpy_pandas_and_its_neighbour_only(module):
+    nodes = list(ast.walk(ast.parse(Path(module.__file__).read_text(encoding="utf-8"))))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    sources = {"." * node.level + node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    absolute = {name.split(".")[0] for name in plain | sources if not name.startswith(".")}
+    assert absolute - sys.stdlib_module_names == {"numpy", "pandas"}
+    assert {name for name in sources if name.startswith(".")} <= {".values"}
 
 
-def test_the_file_loads_by_path_under_another_name():
-    spec = importlib.util.spec_from_file_location("m_0a1b2c.expressions", expressions.__file__)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.Expression.parse("a > 1").evaluate({"a": [2]}).tolist() == [1.0]
-    assert module.ExpressionError is not ExpressionError
+def test_the_package_loads_by_path_under_another_name():
+    folder, name = Path(expressions.__file__).parent, "scoring_0a1b2c"
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    twin = importlib.import_module(f"{name}.expressions")
+    assert twin.Expression.parse("a > 1").evaluate({"a": [2]}).tolist() == [1.0]
+    assert twin.ExpressionError is not ExpressionError
+    assert twin.compare.__module__ == f"{name}.values"
 
 
 def test_one_row_of_a_ratio_is_quick():

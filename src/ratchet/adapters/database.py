@@ -4,7 +4,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from ratchet.config import Settings
@@ -40,15 +40,16 @@ def lock(settings: Settings, name: str) -> Iterator[None]:
 def _file_lock(settings: Settings, name: str) -> Iterator[None]:
     """A database of its own per lock, so that studies go on while a stage changes."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(settings.home / f"{name}.lock", timeout=LOCK_WAIT_S, isolation_level=None)
-    try:
+    path = settings.home / f"{name}.lock"
+    with ExitStack() as stack:
         try:
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
+            connection = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None)
+            stack.enter_context(closing(connection)).execute("BEGIN EXCLUSIVE")
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise ServerError(f"{path}: cannot be locked: {error}") from None
             raise ServerError(f"{name}: another promotion is under way since {LOCK_WAIT_S} s; try again") from None
         yield
-    finally:
-        connection.close()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import requests
+import urllib3
 
 from ratchet.errors import DataError
 
@@ -26,23 +27,7 @@ def fetch(uri: str, folder: Path, accepted: Sequence[str], tried: list[str]) -> 
         return (target,)
     folder.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.part")
-    problem = ""
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(0.5 * 2**attempt)
-        try:
-            _transfer(uri, partial)
-            break
-        except requests.HTTPError as error:
-            problem = f"HTTP {error.response.status_code}"
-            if error.response.status_code < 500 and error.response.status_code != 429:
-                break
-        except requests.RequestException as error:
-            problem = type(error).__name__
-    else:
-        tried.append(f"{uri} ({problem}, {ATTEMPTS} times)")
-        return ()
-    if not partial.is_file() or problem.startswith("HTTP 4"):
+    if problem := _attempt(uri, partial):
         tried.append(f"{uri} ({problem})")
         return ()
     with partial.open("rb") as file:
@@ -54,21 +39,39 @@ def fetch(uri: str, folder: Path, accepted: Sequence[str], tried: list[str]) -> 
     return (target,)
 
 
+def _attempt(uri: str, partial: Path) -> str:
+    """Transfer the file, again where that may help; return what stood in the way, or an empty string."""
+    problem = ""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(0.5 * 2**attempt)
+        try:
+            _transfer(uri, partial)
+            return ""
+        except requests.HTTPError as error:
+            problem = f"HTTP {error.response.status_code}"
+            if error.response.status_code < 500 and error.response.status_code != 429:
+                return problem
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            problem = type(error).__name__
+    return f"{problem}, {ATTEMPTS} times"
+
+
 def _transfer(uri: str, partial: Path) -> None:
-    """Append what is missing of the file; raise requests.RequestException if it broke off."""
+    """Append what is missing of the file; raise an error of requests or urllib3 if it broke off."""
     have = partial.stat().st_size if partial.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(uri, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
-            partial.unlink()  # what is there is not a beginning of the file: from the start, next time
+            partial.unlink(missing_ok=True)  # what is there is not a beginning of the file: from the start, next time
             raise requests.ConnectionError("the partial file does not fit")
         answer.raise_for_status()
         resumes = answer.status_code == requests.codes.partial_content
-        expected = int(answer.headers.get("Content-Length", -1))
+        expected = answer.headers.get("Content-Length", "")
         came = 0
         with partial.open("ab" if resumes else "wb") as file:
             for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
                 file.write(chunk)
                 came += len(chunk)
-        if expected >= 0 and came != expected:
+        if expected.isdigit() and came != int(expected):
             raise requests.ConnectionError(f"{came} of {expected} bytes came")

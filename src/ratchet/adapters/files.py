@@ -21,6 +21,7 @@ from ratchet.errors import DataError, did_you_mean
 SIDES = ("train", "valid", "test")
 SIDE, GROUP, SOURCE = "ratchet_side", "ratchet_group", "ratchet_source"
 ROW_GROUP = 65_536
+QUOTE = '"'
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
            "FLOAT", "DOUBLE", "DECIMAL", "UHUGEINT")  # fmt: skip
 DUCKDB_TYPES = {"number": "DOUBLE", "text": "VARCHAR", "date": "TIMESTAMP"}
@@ -43,6 +44,7 @@ def workspace(folder: Path, tables: list[Table]) -> Iterator[duckdb.DuckDBPyConn
     with duckdb.connect(":memory:") as db:
         db.execute(f"SET temp_directory = {literal(str(folder / 'spill'))}")
         db.execute("SET enable_progress_bar = false; SET python_enable_replacements = false")
+        db.execute("SET TimeZone = 'UTC'")  # a time with a zone is text in a row's key, the same on every machine
         allowed = ", ".join(literal(str(file)) for table in tables for file in table.files)
         db.execute(f"SET allowed_paths = [{allowed}]")
         db.execute(f"SET allowed_directories = [{literal(str(folder))}]")
@@ -61,11 +63,15 @@ def _attach(db: duckdb.DuckDBPyConnection, table: Table) -> None:
         db.register(table.name, table.frame)
         return
     files = "[" + ", ".join(literal(str(file)) for file in table.files) + "]"
-    reader = f"read_parquet({files})" if table.is_parquet else f"read_csv({files}{_csv_options(table)})"
+    # By name: without it the first part decides, and a 1.5 in the second is cut to the first one's whole number.
+    parquet = f"read_parquet({files}, union_by_name = true)"
+    reader = parquet if table.is_parquet else f"read_csv({files}{_csv_options(table)})"
     try:
         db.execute(f"CREATE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
     except duckdb.Error as error:
-        raise DataError(f"{table.files[0]}: cannot be read: {_first_line(error)}") from None
+        hint = "" if table.is_parquet else "; name its read.sep, read.quote or read.encoding"
+        fault = f"{table.origin} cannot be read: {_in_short(error)}{hint}"
+        raise DataError(f"data.sources.{table.name}: {fault}") from None
 
 
 def _csv_options(table: Table) -> str:
@@ -75,24 +81,28 @@ def _csv_options(table: Table) -> str:
         f"nullstr = [{', '.join(literal(cell) for cell in read.na)}]",
         "sample_size = -1",
         "header = true",
+        # What DuckDB sees by itself here can lose rows: lines that begin with #, cells that begin with '.
+        "comment = ''",
+        "skip = 0",
+        f"quote = {literal(QUOTE if read.quote is None else read.quote)}",
     ]
     # Without BOOLEAN: a column of Yes and No stays what callers will send.
     options.append("auto_type_candidates = ['NULL', 'BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR']")
     if read.sep is not None:
         options.append(f"delim = {literal(read.sep)}")
-    if read.quote is not None:
-        options.append(f"quote = {literal(read.quote)}")
-        if not read.quote:
-            options.append("escape = ''")
+    if read.quote == "":
+        options.append("escape = ''")
     if read.types:
         types = ", ".join(f"{literal(name)}: {literal(DUCKDB_TYPES[kind])}" for name, kind in read.types.items())
         options.append(f"types = {{{types}}}")
     return "".join(f", {option}" for option in options)
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
+def _in_short(error: Exception) -> str:
+    """The first two lines that tell something and quote no row."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if line.strip("^") and not line.startswith(("Original Line", "LINE "))]
+    return " ".join(told[:2])[:300] or type(error).__name__
 
 
 def gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path) -> dict[str, str]:
@@ -103,19 +113,25 @@ def gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path) 
     columns = attach_all(db, data, split)
     for place, name in _named_columns(data, split):
         if name not in columns:
-            raise DataError(f"{place}: no column {name!r}{did_you_mean(name, columns)}")
-    if reserved := [name for name in columns if name.startswith("ratchet_") and name != SOURCE]:
+            hint = did_you_mean(name, columns) or f"; the columns are {', '.join(columns)}"[:300]
+            raise DataError(f"{place}: no column {name!r}{hint}")
+    given = set(columns) - {SOURCE} if isinstance(split, SourceSplit) else columns
+    if reserved := sorted(name for name in given if name.lower().startswith("ratchet_")):
         raise DataError(f"column {reserved[0]!r}: names beginning with ratchet_ are Ratchet's own; rename it")
-    kinds = {name: _kind(kind) for name, kind in columns.items() if name != SOURCE}
+    kinds = {name: _kind(kind) for name, kind in columns.items() if name in given}
+    if len(kinds) < 2:
+        raise DataError(f"data: no column beside the target {data.target!r}; a wrong read.sep looks like this")
     shown = [_cast(name, columns[name], keep=name in (data.target, data.id)) for name in kinds]
     key = _key(data, split, [name for name in kinds if name != data.target])
     extra = [f"{_side(db, split, key)} AS {SIDE}"]
     if isinstance(split, GroupSplit):
         extra.append(f"md5_number_lower({key}) AS {GROUP}")
-    order = f" ORDER BY {quoted(split.column)}" if isinstance(split, TimeSplit) else ""
-    if data.query and not order:
-        order = f" ORDER BY md5({key})"  # a join promises no order; training has to see the same one each time
-    select = f"SELECT {', '.join(shown + extra)} FROM everything WHERE {quoted(data.target)} IS NOT NULL{order}"
+    # Neither a join nor equal times have an order; training has to see the same one each time.
+    order = [quoted(split.column)] if isinstance(split, TimeSplit) else []
+    order += [f"md5({_joined(list(kinds))})"] if order or data.query else []
+    target = _value(data.target, columns[data.target])
+    select = f"SELECT {', '.join(shown + extra)} FROM everything WHERE {target} IS NOT NULL"
+    select += f" ORDER BY {', '.join(order)}" if order else ""
     _run(db, f"COPY ({select}) TO {literal(str(rows))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})", "data")
     return kinds
 
@@ -124,9 +140,9 @@ def _run(db: duckdb.DuckDBPyConnection, sql: str, place: str) -> duckdb.DuckDBPy
     try:
         return db.execute(sql)
     except duckdb.OutOfMemoryException as error:
-        raise DataError(f"{place}: too little memory or disk: {_first_line(error)}") from None
+        raise DataError(f"{place}: too little memory or disk: {_in_short(error)}") from None
     except duckdb.Error as error:
-        raise DataError(f"{place}: {_first_line(error)}") from None
+        raise DataError(f"{place}: {_in_short(error)}") from None
 
 
 def attach_all(db: duckdb.DuckDBPyConnection, data: Data, split: Split) -> dict[str, str]:
@@ -135,11 +151,21 @@ def attach_all(db: duckdb.DuckDBPyConnection, data: Data, split: Split) -> dict[
         parts = (f"SELECT *, {literal(n)} AS {SOURCE} FROM {quoted(n)}" for n in (*split.train, *split.test))
         sql, place = " UNION ALL BY NAME ".join(parts), "data.sources"
     elif data.query:
-        sql, place = f"SELECT * FROM ({data.query.rstrip().rstrip(';')}\n)", "data.query"
+        sql, place = f"SELECT * FROM ({_one_select(db, data.query)}\n)", "data.query"
     else:
         sql, place = f"SELECT * FROM {quoted(next(iter(data.sources)))}", "data.sources"
     _run(db, f"CREATE VIEW everything AS {sql}", place)
     return {name: kind for name, kind, *_ in _run(db, "DESCRIBE everything", place).fetchall()}
+
+
+def _one_select(db: duckdb.DuckDBPyConnection, query: str) -> str:
+    try:
+        statements = db.extract_statements(query)
+    except duckdb.Error as error:
+        raise DataError(f"data.query: {_in_short(error)}") from None
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise DataError("data.query: it has to be one SELECT and nothing else")
+    return str(statements[0].query).rstrip().rstrip(";")
 
 
 def _named_columns(data: Data, split: Split) -> Iterator[tuple[str, str]]:
@@ -155,18 +181,28 @@ def _named_columns(data: Data, split: Split) -> Iterator[tuple[str, str]]:
 
 
 def _kind(duckdb_type: str) -> str:
+    if duckdb_type.endswith("]"):  # a list
+        return "text"
     if duckdb_type.startswith(NUMBERS):
         return "number"
     return "date" if duckdb_type.startswith(("DATE", "TIME")) else "text"
 
 
-def _cast(name: str, duckdb_type: str, keep: bool) -> str:
+def _value(name: str, duckdb_type: str) -> str:
+    """SQL of the column's value; a NaN is a missing cell, as in pandas."""
+    # Not nullif: in DuckDB 2.0.0 it lets the NaN of a Parquet file through.
     column = quoted(name)
-    if duckdb_type.startswith(("DECIMAL", "HUGEINT", "UHUGEINT")) or (not keep and _kind(duckdb_type) == "number"):
-        return f"{column}::DOUBLE AS {column}"
-    if _kind(duckdb_type) == "text" and duckdb_type != "VARCHAR":
-        return f"{column}::VARCHAR AS {column}"
-    return column
+    return f"CASE WHEN NOT isnan({column}) THEN {column} END" if duckdb_type in ("FLOAT", "DOUBLE") else column
+
+
+def _cast(name: str, duckdb_type: str, keep: bool) -> str:
+    kind, value = _kind(duckdb_type), _value(name, duckdb_type)
+    inexact = kind == "number" and duckdb_type.startswith(("DECIMAL", "HUGEINT", "UHUGEINT"))
+    if inexact or (kind == "number" and not keep):
+        return f"({value})::DOUBLE AS {quoted(name)}"
+    if kind == "text" and duckdb_type != "VARCHAR":
+        return f"{value}::VARCHAR AS {quoted(name)}"
+    return f"{value} AS {quoted(name)}"
 
 
 def _key(data: Data, split: Split, features: list[str]) -> str:
@@ -175,19 +211,23 @@ def _key(data: Data, split: Split, features: list[str]) -> str:
         names = list(split.columns)
     else:
         names = [data.id] if data.id else features
+    return _joined(names)
+
+
+def _joined(names: list[str]) -> str:
     return "concat_ws(chr(31), " + ", ".join(f"coalesce({quoted(n)}::VARCHAR, chr(30))" for n in names) + ")"
 
 
 def _share(key: str, salt: str) -> str:
-    """SQL of a number in [0, 1) by md5, which no release of DuckDB will change; core/split.py has the twin."""
+    """SQL of a number in [0, 1) by md5, which no release of DuckDB will change; its test has the twin in Python."""
     return f"('0x' || substr(md5({literal(salt)} || '|' || {key}), 1, 15))::UBIGINT / {16**15}.0"
 
 
 def _side(db: duckdb.DuckDBPyConnection, split: Split, key: str) -> str:
     """SQL of the side of a row."""
     if isinstance(split, HashSplit | GroupSplit):
-        share = _share(key, split.salt)
-        return f"CASE WHEN {share} < {split.train} THEN 'train' WHEN {share} < {split.train + split.valid} THEN 'valid' ELSE 'test' END"
+        share, cuts = _share(key, split.salt), (split.train, split.train + split.valid)
+        return f"CASE WHEN {share} < {cuts[0]} THEN 'train' WHEN {share} < {cuts[1]} THEN 'valid' ELSE 'test' END"
     if isinstance(split, TimeSplit):
         return _side_by_time(db, split)
     column = SOURCE if isinstance(split, SourceSplit) else f"{quoted(split.column)}::VARCHAR"
@@ -199,10 +239,12 @@ def _side(db: duckdb.DuckDBPyConnection, split: Split, key: str) -> str:
 def _side_by_time(db: duckdb.DuckDBPyConnection, split: TimeSplit) -> str:
     column = quoted(split.column)
     shares = [split.train, split.train + split.valid]
-    cuts = _run(db, f"SELECT quantile_disc({column}, {shares}) FROM everything", "split.column").fetchall()[0][0]
+    # As text: a time with a zone would need a package of its own to become a Python value.
+    sql = f"SELECT quantile_disc({column}, {shares})::VARCHAR[] FROM everything"
+    cuts = _run(db, sql, "split.column").fetchall()[0][0]
     if cuts is None:
         raise DataError(f"split.column: {split.column!r} has no value in any row")
-    first, second = (f"{column} < {literal(str(cut))}" for cut in cuts)
+    first, second = (f"{column} < {literal(cut)}" for cut in cuts)
     return f"CASE WHEN {column} IS NULL THEN NULL WHEN {first} THEN 'train' WHEN {second} THEN 'valid' ELSE 'test' END"
 
 
@@ -234,7 +276,8 @@ def read_side(folder: Path, side: str, columns: list[str] | None = None) -> pd.D
 def count_targets(db: duckdb.DuckDBPyConnection, target: str, rows: Path) -> tuple[int, list[tuple[Any, int]]]:
     """Return how many rows lack a target, and the 1,001 most frequent values of it with their counts."""
     column = quoted(target)
-    missing = _run(db, f"SELECT count(*) FROM everything WHERE {column} IS NULL", "data.target").fetchall()[0][0]
     table = f"read_parquet({literal(str(rows))})"
+    lost = f"SELECT (SELECT count(*) FROM everything) - (SELECT count(*) FROM {table})"
+    missing = _run(db, lost, "data.target").fetchall()[0][0]
     sql = f"SELECT {column} AS value, count(*) AS n FROM {table} GROUP BY value ORDER BY n DESC, value LIMIT 1001"
     return int(missing), [(value, int(count)) for value, count in _run(db, sql, "data.target").fetchall()]

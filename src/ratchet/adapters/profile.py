@@ -37,8 +37,12 @@ def columns(db: duckdb.DuckDBPyConnection, rows: Path, kinds: dict[str, str]) ->
 def _aggregates(column: str, kind: str) -> list[str]:
     mean = f"avg({column}) FILTER (isfinite({column}))" if kind == "number" else "NULL"
     # Up to a few levels the count has to be exact: a constant column is one with a single value.
-    distinct = f"CASE WHEN min({column}) IS NOT DISTINCT FROM max({column}) THEN least(count({column}), 1) ELSE greatest(approx_count_distinct({column}), 2) END"
-    return [f"count({column})", distinct, f"min({column})", f"max({column})", mean]
+    several = f"greatest(approx_count_distinct({column}), 2)"
+    constant = f"min({column}) IS NOT DISTINCT FROM max({column})"
+    distinct = f"CASE WHEN {constant} THEN least(count({column}), 1) ELSE {several} END"
+    # A date as text: one with a zone would need a package of its own to become a Python value.
+    shown = "::VARCHAR" if kind == "date" else ""
+    return [f"count({column})", distinct, f"min({column}){shown}", f"max({column}){shown}", mean]
 
 
 def _plain(value: Any) -> Any:
@@ -50,10 +54,10 @@ def _plain(value: Any) -> Any:
 def _distribution(db: duckdb.DuckDBPyConnection, table: str, entry: dict[str, Any]) -> dict[str, Any]:
     column, low, high = quoted(entry["name"]), entry["minimum"], entry["maximum"]
     if entry["kind"] == "number":
-        if low is None or high is None or not low < high:
+        if low is None or high is None or not 0 < (width := (high - low) / BINS) < math.inf:
             return {}
-        width = (high - low) / BINS
-        bin_of = f"least(floor(({column} - {low!r}) / {width!r}), {BINS - 1})::INTEGER"
+        # In doubles: the difference of two whole numbers, and a decimal literal, may not fit their own types.
+        bin_of = f"least(floor(({column}::DOUBLE - '{low!r}'::DOUBLE) / '{width!r}'::DOUBLE), {BINS - 1})::INTEGER"
         sql = f"SELECT {bin_of} AS bin, count(*) FROM {table} WHERE isfinite({column}) GROUP BY bin"
         found = dict(db.execute(sql).fetchall())
         return {
@@ -61,8 +65,8 @@ def _distribution(db: duckdb.DuckDBPyConnection, table: str, entry: dict[str, An
             "counts": [found.get(i, 0) for i in range(BINS)],
         }
     if entry["kind"] == "text" and entry["distinct"] <= 10_000:
-        sql = f"SELECT {column} AS level, count(*) AS n FROM {table} WHERE {column} IS NOT NULL GROUP BY level ORDER BY n DESC, level LIMIT {LEVELS}"
-        found = db.execute(sql).fetchall()
+        counted = f"SELECT {column} AS level, count(*) AS n FROM {table} WHERE {column} IS NOT NULL GROUP BY level"
+        found = db.execute(f"{counted} ORDER BY n DESC, level LIMIT {LEVELS}").fetchall()
         return {"levels": [str(level)[:60] for level, _ in found], "counts": [count for _, count in found]}
     return {}
 
@@ -95,6 +99,6 @@ def doubles(db: duckdb.DuckDBPyConnection, rows: Path, features: list[str]) -> d
 def ids(db: duckdb.DuckDBPyConnection, rows: Path, name: str) -> dict[str, int]:
     """Count ids that are missing and ids that occur again."""
     column = quoted(name)
-    sql = f"SELECT count(*) - count({column}), count({column}) - count(DISTINCT {column}) FROM read_parquet({literal(str(rows))})"
-    missing, repeated = db.execute(sql).fetchall()[0]
+    asked = f"count(*) - count({column}), count({column}) - count(DISTINCT {column})"
+    missing, repeated = db.execute(f"SELECT {asked} FROM read_parquet({literal(str(rows))})").fetchall()[0]
     return {"missing_ids": int(missing), "repeated_ids": int(repeated)}

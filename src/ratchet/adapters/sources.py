@@ -10,6 +10,7 @@ import lzma
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import IO, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pandas as pd
+import pyarrow as pa
 
 from ratchet.adapters import download, synthetic
 from ratchet.config import Read, Settings, Source
@@ -27,6 +29,7 @@ DELIMITED = (".csv", ".tsv", ".txt", ".data")
 PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 SKLEARN_SETS = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
 CHUNK_BYTES = 1 << 20
+DAMAGE = (OSError, EOFError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Table:
     @property
     def is_parquet(self) -> bool:
         """Whether the files are Parquet; else they are delimited text."""
-        return bool(self.files) and self.files[0].suffix == ".parquet"
+        return bool(self.files) and self.files[0].suffix.lower() == ".parquet"
 
 
 def locate(name: str, source: Source, settings: Settings) -> Table:
@@ -68,8 +71,8 @@ def locate(name: str, source: Source, settings: Settings) -> Table:
         if found:
             return _checked(name, uri, found, source, settings)
     raise DataError(
-        f"data.sources.{name}: not found; tried {', '.join(tried)}. Put the file in one of these folders, or name"
-        " its folder in RATCHET_DATA"
+        f"data.sources.{name}: not found; tried {', '.join(dict.fromkeys(tried))}. Put the file in one of these"
+        " folders, or name its folder in RATCHET_DATA"
     )
 
 
@@ -88,7 +91,7 @@ def _look_up(uri: str, settings: Settings, tried: list[str]) -> tuple[Path, ...]
             found = [place] if place.is_file() else []
         if found:
             return tuple(found)
-        tried.append(str(place))
+        tried.append(f"{place} (a folder without .parquet files)" if place.is_dir() else str(place))
     return ()
 
 
@@ -114,7 +117,7 @@ def _file_digest(path: Path) -> str:
 
 
 def _readable(path: Path, digest: str, read: Read, settings: Settings) -> Path:
-    """The file itself where DuckDB reads it (UTF-8, plain, gz or zst), else an unpacked UTF-8 copy."""
+    """The file itself where DuckDB reads it (UTF-8, plain or gz), else an unpacked UTF-8 copy."""
     packing = path.suffix if path.suffix in PACKED else ""
     kind = Path(path.name.removesuffix(packing)).suffix.lower()
     if kind == ".parquet" and not packing:
@@ -122,7 +125,7 @@ def _readable(path: Path, digest: str, read: Read, settings: Settings) -> Path:
     if kind not in DELIMITED:
         raise DataError(f"{path}: no reader for {kind or 'a name without an ending'}; one of {', '.join(DELIMITED)}"
                         f" (also {', '.join(PACKED)}) or .parquet")  # fmt: skip
-    if packing in ("", ".gz", ".zst") and _is_utf8(read.encoding, path):
+    if packing in ("", ".gz") and _is_utf8(read.encoding, path):
         return path
     copy = settings.home / "cache" / f"{digest[:16]}-{read.encoding}{kind}"
     if not copy.exists():
@@ -138,6 +141,7 @@ def _readable(path: Path, digest: str, read: Read, settings: Settings) -> Path:
 
 def _is_utf8(encoding: str, path: Path) -> bool:
     try:
+        "".encode(encoding)  # codecs that are no text encodings are not found either
         return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii")
     except LookupError:
         raise DataError(f"{path}: unknown encoding {encoding!r} in read.encoding; try utf-8, cp949, latin-1") from None
@@ -148,12 +152,11 @@ def _copy_as_utf8(path: Path, packing: str, encoding: str, target: Path) -> None
         with _unpacked(path, packing) as raw, target.open("w", encoding="utf-8", newline="") as out:
             text = io.TextIOWrapper(raw, encoding=encoding, newline="")
             shutil.copyfileobj(text, out, CHUNK_BYTES)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not {encoding}: {error.reason} at byte {error.start}; name its read.encoding"
-        ) from None
-    except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: damaged or cut off: {error}") from None
+    except UnicodeError as error:
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else error
+        raise DataError(f"{path}: not {encoding}: {reason}; name its read.encoding") from None
+    except DAMAGE as error:
+        raise DataError(f"{path}: damaged, cut off or under a password: {error}") from None
 
 
 @contextmanager
@@ -166,9 +169,8 @@ def _unpacked(path: Path, packing: str) -> Iterator[IO[bytes]]:
             with archive.open(names[0]) as file:
                 yield file
     elif packing == ".zst":
-        import zstandard
-
-        with zstandard.open(path, "rb") as file:
+        # zstandard and DuckDB take a file that is cut off for a whole one.
+        with pa.input_stream(path, compression="zstd") as file:
             yield file
     else:
         opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, "": open}[packing]

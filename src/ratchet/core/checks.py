@@ -13,6 +13,7 @@ from ratchet.errors import DataError
 MAX_CLASSES = 100
 WHOLE_NUMBER_CLASSES = 20
 LEAK_AUC = 0.995
+LEAK_LEVELS, LEAK_ROWS = 100, 10  # with more levels, or fewer rows in each or of a class, chance looks like a leak
 MANY_MISSING = 0.5
 
 
@@ -109,24 +110,32 @@ def leaks(rows: pd.DataFrame, kinds: Mapping[str, str], target: np.ndarray, kind
 
 
 def _strength(values: pd.Series, feature: str, target: np.ndarray, kind: Kind) -> float:
-    """How well one column orders the target: AUC (binary, and the best class of several) or |rank correlation|."""
-    if feature == "number":
-        scores = values.astype(float).fillna(values.astype(float).median()).to_numpy()
-    elif kind == "regression" or values.nunique() > 100:
-        return 0.0
-    else:
-        scores = None
+    """How well one column orders the target: AUC (of several classes, the hardest one's) or |rank correlation|.
+
+    A column of few levels is ordered by each level's share of the class: so a copy in other words is found, and a
+    value that is missing just where the class is.
+    """
     if kind == "regression":
-        ranks = pd.Series(scores).rank().corr(pd.Series(target).rank())
-        return abs(float(ranks)) if not np.isnan(ranks) else 0.0
+        return _rank_correlation(values.astype(float), target) if feature == "number" else 0.0
+    few = values.nunique() <= min(LEAK_LEVELS, len(values) / LEAK_ROWS)
+    if feature == "category" and not few:
+        return 0.0
     strengths = []
     for label in np.unique(target)[1:] if kind == "binary" else np.unique(target):
         truth = (target == label).astype(int)
-        order = (
-            scores
-            if scores is not None
-            else pd.Series(truth).groupby(values.to_numpy()).transform("mean").fillna(0).to_numpy()
-        )
-        auc = binary_auc(truth, order)
-        strengths.append(max(auc, 1 - auc))
+        if min(truth.sum(), len(truth) - truth.sum()) < LEAK_ROWS:
+            continue
+        if few:
+            orders = [pd.Series(truth).groupby(values.to_numpy(), dropna=False).transform("mean")]
+        else:
+            orders = [values.astype(float).fillna(fill) for fill in (-np.inf, np.inf)]
+        found = [binary_auc(truth, order.to_numpy()) for order in orders]
+        strengths.append(max(*found, *(1 - auc for auc in found)))
     return min(strengths) if strengths else 0.0
+
+
+def _rank_correlation(values: pd.Series, target: np.ndarray) -> float:
+    ranks = values.fillna(values.median()).rank().to_numpy()
+    if np.isnan(ranks).any() or np.ptp(ranks) == 0 or np.ptp(target) == 0:
+        return 0.0
+    return abs(float(np.corrcoef(ranks, pd.Series(target).rank())[0, 1]))

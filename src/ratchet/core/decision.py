@@ -59,6 +59,7 @@ def choose_threshold(probabilities: np.ndarray, truth: np.ndarray, cost: Cost) -
     missed = np.concatenate([[0.0], np.cumsum(labels)]) * cost.false_negative
     false = np.concatenate([[0.0], np.cumsum((1 - labels)[::-1])])[::-1] * cost.false_positive
     between = (ordered[1:] + ordered[:-1]) / 2
+    between = np.where(between > ordered[:-1], between, ordered[1:])  # neighbouring floats have none between them
     candidates = np.concatenate([[0.0], between, [1.0]])
     real = np.concatenate([[True], ordered[1:] > ordered[:-1], [ordered[-1] < 1]])
     costs = (missed + false) / len(truth)

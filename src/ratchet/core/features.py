@@ -10,7 +10,7 @@ import pandas as pd
 from ratchet.config import ColumnSplit, Features, Task, TimeSplit
 from ratchet.errors import DataError, did_you_mean
 from ratchet.scoring.encode import Column, TableEncoder, TextEncoder, numbers
-from ratchet.scoring.expressions import Expression
+from ratchet.scoring.expressions import Expression, ExpressionError
 
 FREE_TEXT_SHARE = 0.5  # a text column with this share of distinct values names rows, it does not group them
 
@@ -36,9 +36,11 @@ def plan(task: Task, profile: Sequence[Mapping[str, Any]]) -> Plan:
     for name, formula in features.derive.items():
         if name in described:
             raise DataError(f"features.derive.{name}: a column of that name is in the data; choose another")
-        _require(f"features.derive.{name}", sorted(Expression.parse(formula).names), described)
+        _readable(f"features.derive.{name}", formula, described)
+        if told := Expression.parse(formula).names & {task.data.target, task.data.truth}:
+            raise DataError(f"features.derive.{name}: reads {min(map(str, told))!r}, which is not known beforehand")
     if task.problem.rule:
-        _require("problem.rule", sorted(Expression.parse(task.problem.rule).names), described)
+        _readable("problem.rule", task.problem.rule, described)
     dropped = _not_features(task)
     if features.kind == "text":
         return _text_plan(features, described, dropped)
@@ -62,6 +64,13 @@ def _require(place: str, names: Sequence[str], known: Mapping[str, Any]) -> None
             raise DataError(f"{place}: no column {name!r}{did_you_mean(name, known)}")
 
 
+def _readable(place: str, formula: str, described: Mapping[str, Any]) -> None:
+    names = sorted(Expression.parse(formula).names)
+    _require(place, names, described)
+    if dates := [name for name in names if described[name]["kind"] == "date"]:
+        raise DataError(f"{place}: {dates[0]!r} holds dates; make a number of it in data.query")
+
+
 def _not_features(task: Task) -> dict[str, str]:
     data = task.data
     dropped = dict.fromkeys(data.drop, "named in data.drop")
@@ -82,10 +91,12 @@ def _role(name: str, entry: Mapping[str, Any], features: Features) -> tuple[str,
         return "", "no value in any row"
     if entry["distinct"] <= 1 and not entry["missing"]:
         return "", "the same value in each row"
+    if entry["kind"] == "date":
+        if name in features.categorical:
+            raise DataError(f"features.categorical: {name!r} holds dates; make text or a number of it in data.query")
+        return "", "a date; make a number of it in data.query if it should count"
     if name in features.categorical:
         return "category", ""
-    if entry["kind"] == "date":
-        return "", "a date; derive a number from it if it should count"
     if entry["kind"] == "number":
         return "number", ""
     if name in features.numeric:
@@ -103,6 +114,9 @@ def _text_plan(features: Features, described: Mapping[str, Any], dropped: dict[s
     if features.text:
         _require("features.text", [features.text], described)
         name = features.text
+        if name in dropped or described[name]["kind"] != "text":
+            reason = dropped.get(name) or f"holds {described[name]['kind']}s"
+            raise DataError(f"features.text: {name!r} cannot be the text: {reason}")
     elif len(left) == 1:
         name = left[0]
     else:
@@ -124,7 +138,19 @@ def fit(rows: pd.DataFrame, plan: Plan, features: Features) -> TableEncoder | Te
     derived = [Column(name, "number", formula=formula) for name, formula in plan.formulas.items()]
     read = (*plan.kinds, *formula_columns(plan.formulas))
     inputs = {name: "number" if rows[name].dtype.kind in "iufb" else "text" for name in read}
+    for column in derived:
+        _try(column, rows)
     return TableEncoder((*columns, *derived), inputs)
+
+
+def _try(column: Column, rows: pd.DataFrame) -> None:
+    assert column.expression
+    try:
+        values = column.expression.evaluate(rows)
+    except ExpressionError as error:
+        raise DataError(f"features.derive.{column.name}: {error}") from None
+    if values.dtype == object:
+        raise DataError(f"features.derive.{column.name}: gives text; it has to give a number")
 
 
 def _fit_column(name: str, kind: str, values: pd.Series, max_levels: int) -> Column:

@@ -20,7 +20,7 @@ def assign(
 
     target: (n,) class index or value; groups: (n,), kept on one side of each fold; by_time: rows are in time's
     order, and each fold is scored on what came after.
-    Raises DataError if there are fewer rows, rows of a class, or groups than folds.
+    Raises DataError if there are fewer rows, rows of a class, or groups than folds, or a fold has one class only.
     """
     rows = len(target)
     _enough(target, kind, folds, groups)
@@ -35,7 +35,19 @@ def assign(
         cuts = KFold(folds, shuffle=True, random_state=seed).split(blank)
     else:
         cuts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(blank, target)
-    return list(cuts)
+    found = list(cuts)
+    if kind != "regression":
+        _two_classes(target, found)
+    return found
+
+
+def _two_classes(target: np.ndarray, cuts: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    for number, (fit, score) in enumerate(cuts, start=1):
+        for rows, use in ((fit, "learns from"), (score, "is scored on")):
+            if len(np.unique(target[rows])) < 2:
+                raise DataError(
+                    f"search.folds: fold {number} of {len(cuts)} {use} {len(rows)} rows of one class; take fewer folds"
+                )
 
 
 def _enough(target: np.ndarray, kind: str, folds: int, groups: np.ndarray | None) -> None:

@@ -66,12 +66,16 @@ def _beats(name: str, evidence: Evidence, metric: str) -> Verdict:
 
 
 def _against_champion(gate: Gate, metric: str, figure: float, evidence: Evidence) -> Verdict:
+    if math.isnan(figure):
+        return Verdict(FAIL, f"{metric} is missing", figure)
     if evidence.champion is None:
         return Verdict(PASS, f"{metric} {figure:.4f}; there is no champion yet", figure)
     if not evidence.champion_comparable:
         sentence = f"{metric}: the champion learned from another split of the data, so it may have seen the test rows"
         return Verdict(INSUFFICIENT, sentence, figure)
     champion = evidence.champion.get(metric, math.nan)
+    if math.isnan(champion):
+        return Verdict(FAIL, f"{metric}: the champion's is missing", figure)
     margin = -gate.max_drop if gate.max_drop is not None else gate.min_gain or 0.0
     word = f"champion {champion:.4f} {'-' if margin < 0 else '+'} {abs(margin):g}"
     if METRICS[metric].higher_is_better:

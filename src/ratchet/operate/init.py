@@ -7,12 +7,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from ratchet.adapters import files, profile, sources
 from ratchet.adapters.sources import Table
 from ratchet.config import Data, HashSplit, Problem, Settings, Source, Task
 from ratchet.core import checks
-from ratchet.errors import DataError
+from ratchet.errors import ConfigError, DataError
 
 LONG_TEXT = 30  # characters, on average: a text to read rather than a name
 TUNED = {"binary": ("roc_auc", 0.01), "multiclass": ("accuracy", 0.02), "regression": ("r2", 0.02)}
@@ -22,11 +23,17 @@ CODES = 12  # whole numbers with so few values may be names
 def draft(uri: str, target: str, name: str | None, settings: Settings) -> str:
     """Return the YAML of a task for the data, with comments on what was seen.
 
-    Raises DataError if the data cannot be read or hold no such column.
+    Raises DataError if the data cannot be read or hold no such column, ConfigError if the name is no task's name.
     """
     name = name or _name(uri)
-    table = sources.locate("data", Source(uris=(uri,)), settings)
-    data = Data(sources={"data": Source(uris=(uri,))}, target=target)
+    try:
+        data = Data(sources={"data": Source(uris=(uri,))}, target=target)
+        task = Task(name=name, data=data, problem=Problem())
+    except ValidationError as error:
+        fault = error.errors()[0]
+        what = fault["msg"][0].lower() + fault["msg"][1:]
+        raise ConfigError(f"--{fault['loc'][0]}: {what}, not {fault['input']!r}") from None
+    table = sources.locate("data", data.sources["data"], settings)
     with tempfile.TemporaryDirectory() as place:
         rows = Path(place) / "rows.parquet"
         with files.workspace(Path(place), [table]) as db:
@@ -37,7 +44,6 @@ def draft(uri: str, target: str, name: str | None, settings: Settings) -> str:
             for entry in described:
                 entry["rows"] = total
                 entry["length"] = profile.length(db, rows, entry)
-    task = Task(name=name, data=data, problem=Problem())
     kind, classes = checks.kind_of_target(task, values)
     lines = [
         *_head(name, kind),
@@ -54,7 +60,7 @@ def _name(uri: str) -> str:
 
 
 def _word(value: Any) -> str:
-    """Return a scalar as YAML writes it on one line, so that it is read back as it is."""
+    """Return a scalar as YAML writes it on one line, also within a list, so that it is read back as it is."""
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ .-]*", value):
         plain = yaml.safe_load(value)
         return value if plain == value else f'"{value}"'
@@ -64,13 +70,13 @@ def _word(value: Any) -> str:
 
 
 def _words(values: list[Any]) -> str:
-    return "[" + ", ".join(f'"{v}"' if "," in str(v) or "]" in str(v) else _word(v) for v in values) + "]"
+    return f"[{', '.join(map(_word, values))}]"
 
 
 def _head(name: str, kind: str) -> Iterator[str]:
     yield "# yaml-language-server: $schema=task.schema.json"
     yield "# Written by `ratchet init` from a look at the data. Read it, above all problem, collected and gates."
-    yield f"name: {name}"
+    yield f"name: {_word(name)}"
     yield "problem:"
     yield '  question: ""                 # what is asked, in words'
     yield f"  kind: {kind}"
@@ -88,9 +94,9 @@ def _data(
 ) -> Iterator[str]:
     yield "data:"
     yield (
-        f"  sources: {{data: {{uris: [{_word(uri) if ',' not in uri else chr(34) + uri + chr(34)}], sha256: [{table.digest}]}}}}"
+        f"  sources: {{data: {{uris: [{_word(uri)}], sha256: [{_word(table.digest)}]}}}}"
         if table.files
-        else f'  sources: {{data: {{uris: ["{uri}"]}}}}'
+        else f"  sources: {{data: {{uris: [{_word(uri)}]}}}}"
     )
     yield "  # collected: {by: ..., period: ..., licence: ...}        # where the data come from"
     yield f"  target: {_word(target)}"

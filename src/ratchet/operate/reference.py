@@ -61,7 +61,7 @@ def _table(model: type[BaseModel]) -> str:
 def _shown(field: FieldInfo) -> str:
     kind = _words(field.annotation)
     bounds = [
-        f"{sign} {getattr(mark, name):g}"
+        f"{sign} {getattr(mark, name)}"
         for mark in field.metadata
         for name, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
         if getattr(mark, name, None) is not None

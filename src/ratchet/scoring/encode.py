@@ -85,13 +85,15 @@ class TableEncoder:
                 raw[name] = np.full(len(rows), np.nan, dtype=object if kind == "text" else float)
             else:
                 raw[name] = rows[name].to_numpy(dtype=object) if kind == "text" else numbers(rows[name])
-        for place, column in enumerate(self.columns):
-            if column.expression is not None:
-                matrix[:, place] = column.expression.evaluate(raw)
-            elif column.kind == "category":
-                matrix[:, place] = column.codes(raw[column.name])
-            else:
-                matrix[:, place] = raw[column.name]
+        with np.errstate(over="ignore"):
+            for place, column in enumerate(self.columns):
+                if column.expression is not None:
+                    matrix[:, place] = column.expression.evaluate(raw)
+                elif column.kind == "category":
+                    matrix[:, place] = column.codes(raw[column.name])
+                else:
+                    matrix[:, place] = raw[column.name]
+        matrix[np.isinf(matrix)] = np.nan  # beyond float32: one such cell would make every margin NaN
         return matrix
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -100,6 +102,11 @@ class TableEncoder:
             {"name": c.name, "kind": c.kind, "levels": list(c.levels), "formula": c.formula} for c in self.columns
         ]
         return {"kind": "tabular", "columns": columns, "inputs": dict(self.inputs)}, {}
+
+
+def _plain(text: str) -> str:
+    """Return the text in NFC and lower case; half an emoji, as a caller cuts it, becomes a question mark."""
+    return unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode()).lower()
 
 
 @dataclass(frozen=True)
@@ -138,11 +145,11 @@ class TextEncoder:
         from scipy.sparse import hstack
 
         values = rows[self.column].tolist() if self.column in rows else [None] * len(rows)
-        texts = [unicodedata.normalize("NFC", v).lower() if isinstance(v, str) else "" for v in values]
-        parts = [vectorizer.transform(texts) for vectorizer in self._vectorizers]
+        texts = [_plain(v) if isinstance(v, str) else "" for v in values]
+        parts = [vectorizer.transform(texts or [""]) for vectorizer in self._vectorizers]
         matrix = parts[0] if len(parts) == 1 else hstack(parts, format="csr", dtype=np.float32)
         np.log1p(matrix.data, out=matrix.data)
-        return matrix
+        return matrix if texts else matrix[:0]  # scikit-learn hashes no empty list
 
     def encode(self, rows: pd.DataFrame) -> Any:
         """Return the weighted n-grams of the rows, a sparse matrix of shape (n, features), float32."""

@@ -33,7 +33,7 @@ class Bench:
         by_time = isinstance(task.split, TimeSplit)
         cuts = folds.assign(self.train.target, self.kind, task.search.folds, task.search.seed, groups, by_time)
         self.folds = [Fold(self.train.take(fit), self.train.take(score)) for fit, score in cuts]
-        threads = max(1, (os.cpu_count() or 1) // task.search.jobs)
+        threads = max(1, int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1) // task.search.jobs)
         self.setting = Setting(task.search.seed, threads, task.search.max_rounds)
 
     @property

@@ -6,6 +6,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from ratchet import __version__
 from ratchet.adapters import registry
 from ratchet.adapters.tracking import Run
 from ratchet.scoring.predict import Scorer
@@ -27,7 +28,7 @@ def log_model(run: Run, session: Session, bench: Bench, scorer: Scorer) -> str:
         "inputs": {name: (kind, name in required) for name, kind in kinds.items()},
         "outputs": _outputs(scorer),
         "requirements": requirements(bench),
-        "metadata": {"task": session.task.name, "ratchet": version("ratchet")},
+        "metadata": {"task": session.task.name, "ratchet": __version__},
     }
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "scorer"

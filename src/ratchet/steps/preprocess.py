@@ -21,8 +21,19 @@ from ratchet.core.features import Plan
 from ratchet.errors import DataError
 from ratchet.steps.session import Session, key_of
 
-CODE = ("adapters/files.py", "adapters/sources.py", "adapters/profile.py", "core/checks.py", "core/features.py",
-        "adapters/synthetic.py", "core/plots.py", "scoring/expressions.py", "steps/preprocess.py")  # fmt: skip
+CODE = (
+    "adapters/files.py",
+    "adapters/profile.py",
+    "adapters/sources.py",
+    "adapters/synthetic.py",
+    "core/canvas.py",
+    "core/checks.py",
+    "core/features.py",
+    "core/plots.py",
+    "scoring/expressions.py",
+    "scoring/values.py",
+    "steps/preprocess.py",
+)
 LEAK_ROWS = 20_000
 
 

@@ -14,6 +14,8 @@ from ratchet.core.models.sample import Fitted, Fold, Sample, Setting
 from ratchet.core.models.space import Choice, Number, Space
 from ratchet.scoring.margin import SparseDot, TableDot
 
+UNSEEN = -30.0  # margin of a class that the rows do not hold
+
 
 def space(kind: str, is_text: bool) -> Space:
     """The strength C of the fit (inverse regularisation) and, for classes of texts, the loss."""
@@ -53,7 +55,21 @@ def _solve(params: Mapping[str, Any], design: Any, sample: Sample, setting: Sett
         warnings.simplefilter("ignore", ConvergenceWarning)  # a weak C stops early, and its score says so
         model.fit(design, sample.target)
     weights = np.atleast_2d(model.coef_).T
-    return weights, np.atleast_1d(np.asarray(model.intercept_, dtype=float))
+    intercept = np.atleast_1d(np.asarray(model.intercept_, dtype=float))
+    if sample.outputs > 1 and len(intercept) < sample.outputs:
+        return _each_class(weights, intercept, model.classes_.astype(int), sample.outputs)
+    return weights, intercept
+
+
+def _each_class(
+    weights: np.ndarray, intercept: np.ndarray, seen: np.ndarray, outputs: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights and intercept of every class, where the rows hold two of them only or lack some."""
+    if len(intercept) == 1:  # one margin for two classes: half of it speaks for the one, half against the other
+        weights, intercept = np.hstack([-weights, weights]) / 2, np.append(-intercept, intercept) / 2
+    all_weights, all_intercepts = np.zeros((len(weights), outputs)), np.full(outputs, UNSEEN)
+    all_weights[:, seen], all_intercepts[seen] = weights, intercept
+    return all_weights, all_intercepts
 
 
 class _Frame:

@@ -76,14 +76,18 @@ def narrow(family: str, space: Space, overrides: Mapping[str, Sequence[Any]]) ->
             raise ConfigError(f"{place}: unknown parameter{did_you_mean(name, space) or known}")
         dimension = space[name]
         if isinstance(dimension, Choice):
-            if wrong := [value for value in values if value not in dimension.options]:
-                raise ConfigError(f"{place}: {wrong[0]!r} is none of {', '.join(map(str, dimension.options))}")
+            wrong = [value for value in values if value not in dimension.options]
+            if wrong or not values:
+                fault = f"{wrong[0]!r} is none" if wrong else "the list is empty; name one"
+                raise ConfigError(f"{place}: {fault} of {', '.join(map(str, dimension.options))}")
             narrowed[name] = Choice(tuple(values))
             continue
         if not values or not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
             raise ConfigError(f"{place}: a range is [low, high], both numbers, not {list(values)}")
         if dimension.log and min(values) <= 0:
             raise ConfigError(f"{place}: is searched on a log scale, so it has to be above 0, not {min(values)}")
+        if dimension.integer and (parts := [value for value in values if not float(value).is_integer()]):
+            raise ConfigError(f"{place}: takes whole numbers, not {parts[0]}")
         narrowed[name] = replace(dimension, low=min(values), high=max(values))
     return narrowed
 
@@ -100,7 +104,8 @@ def middle(dimension: Dimension) -> Any:
     if isinstance(dimension, Choice):
         return dimension.options[0]
     low, high = dimension.low, dimension.high
-    at = math.sqrt(low * high) if dimension.log else (low + high) / 2
+    at = math.sqrt(low) * math.sqrt(high) if dimension.log else low / 2 + high / 2
+    at = min(max(at, low), high)  # against rounding, which a range of one value would show
     return round(at) if dimension.integer else at
 
 

@@ -1,0 +1,350 @@
+"""What a task and the machine may say: defaults, bounds, and parts that have to agree."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from ratchet.config import METRICS, SEARCH_METRIC, Gate, Search, Settings, Task, override
+from ratchet.errors import ConfigError
+
+SHARES = st.floats(0.01, 1)
+
+
+def task(**sections: Any) -> Task:
+    data = {"sources": {"rows": {"uris": ["rows.csv"]}}, "target": "left"} | sections.pop("data", {})
+    return Task.model_validate({"name": "small", "data": data} | sections)
+
+
+def fault(**sections: Any) -> str:
+    """Return what is said of the one thing that is wrong."""
+    with pytest.raises(ValidationError) as caught:
+        task(**sections)
+    (found,) = caught.value.errors()
+    return str(found["msg"])
+
+
+def two_sources(**data: Any) -> dict[str, Any]:
+    return {"sources": {"old": {"uris": ["old.csv"]}, "new": {"uris": ["new.csv"]}}} | data
+
+
+# ---------------------------------------------------------------- defaults
+
+
+def test_a_name_and_the_data_are_all_that_a_task_needs() -> None:
+    small = task()
+    assert (small.split.by, small.split.train, small.split.valid, small.split.test) == ("hash", 0.7, 0.15, 0.15)
+    assert small.families == ("linear", "xgboost")
+    assert small.search.trials == 40
+    assert (small.decision.cost.false_positive, small.decision.cost.false_negative) == (1, 1)
+    assert small.gates.staging == small.gates.production == ()
+
+
+def test_a_text_is_left_to_the_linear_model_unless_the_task_says_more() -> None:
+    assert task(features={"kind": "text"}).families == ("linear",)
+    assert task(features={"kind": "text"}, search={"models": ["dummy", "linear"]}).families == ("dummy", "linear")
+
+
+def test_a_task_cannot_be_changed_once_it_is_read() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        task().search.trials = 1
+
+
+def test_every_kind_of_task_is_tuned_on_a_metric_that_is_defined_for_it() -> None:
+    for kind, name in SEARCH_METRIC.items():
+        assert kind in METRICS[name].kinds
+
+
+# ---------------------------------------------------------------- bounds
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "lowest", "highest"),
+    [
+        ("search", "trials", 1, 100_000),
+        ("search", "folds", 2, 20),
+        ("search", "jobs", 1, 64),
+        ("search", "seed", 0, 2**31 - 1),
+        ("search", "max_rounds", 1, 20_000),
+        ("features", "hash_bits", 10, 24),
+        ("features", "max_levels", 2, 10_000),
+    ],
+)
+def test_a_whole_number_is_accepted_up_to_its_bounds_and_refused_past_them(
+    section: str, key: str, lowest: int, highest: int
+) -> None:
+    for value in (lowest, highest):
+        assert getattr(getattr(task(**{section: {key: value}}), section), key) == value
+    assert f"greater than or equal to {lowest}" in fault(**{section: {key: lowest - 1}})
+    assert f"less than or equal to {highest}" in fault(**{section: {key: highest + 1}})
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, 604_801, math.nan, math.inf])
+def test_a_search_that_never_begins_or_never_ends_is_refused(timeout_s: float) -> None:
+    assert fault(search={"timeout_s": timeout_s})
+
+
+@pytest.mark.parametrize("bound", [math.nan, math.inf, -math.inf])
+def test_a_bound_that_no_figure_can_meet_or_miss_is_refused(bound: float) -> None:
+    assert "finite" in fault(gates={"staging": [{"metric": "f1", "minimum": bound}]})
+    assert "finite" in fault(problem={"hypothesis": {"metric": "f1", "minimum": bound}})
+
+
+@pytest.mark.parametrize("name", ["churn", "Churn_2-b", "7", "x" * 63])
+def test_a_task_may_be_named_with_letters_digits_and_dashes(name: str) -> None:
+    assert Task.model_validate(task().model_dump() | {"name": name}).name == name
+
+
+@pytest.mark.parametrize("name", ["", "-x", "_x", "a b", "a/b", "a.b", "../x", "고객", "x" * 64, "a\n"])
+def test_a_name_that_would_break_a_path_or_an_address_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="name"):
+        Task.model_validate(task().model_dump() | {"name": name})
+
+
+@pytest.mark.parametrize("lengths", [[0, 2], [3, 2], [1, 9]])
+def test_ngram_lengths_run_from_one_to_eight_lowest_first(lengths: list[int]) -> None:
+    assert f"n-gram lengths {lengths} are not within 1 to 8" in fault(features={"kind": "text", "words": lengths})
+
+
+def test_a_text_without_any_ngrams_is_refused() -> None:
+    assert "a text needs one of them" in fault(features={"kind": "text", "words": None, "characters": None})
+
+
+def test_a_digest_that_is_no_sha256_is_refused() -> None:
+    assert "match pattern" in fault(data={"sources": {"rows": {"uris": ["rows.csv"], "sha256": ["abc"]}}})
+
+
+# ---------------------------------------------------------------- shares
+
+
+@given(st.tuples(SHARES, SHARES, SHARES))
+def test_any_three_shares_that_add_up_to_one_are_accepted(parts: tuple[float, float, float]) -> None:
+    train, valid, test = (part / sum(parts) for part in parts)
+    split = task(split={"by": "hash", "train": train, "valid": valid, "test": test}).split
+    assert (split.train, split.valid, split.test) == (train, valid, test)
+
+
+@given(st.floats(0.001, 0.998), st.floats(0.001, 0.998), st.floats(0.001, 0.998))
+def test_shares_that_do_not_add_up_are_refused_with_their_sum(train: float, valid: float, test: float) -> None:
+    total = train + valid + test
+    assume(abs(total - 1) > 1e-6)
+    for by in ({"by": "hash"}, {"by": "time", "column": "day"}, {"by": "group", "columns": ["home"]}):
+        said = fault(split={"train": train, "valid": valid, "test": test} | by)
+        assert f"train + valid + test is {total:g}; it has to be 1" in said
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 1.5, math.nan])
+def test_no_side_may_be_empty_or_everything(share: float) -> None:
+    assert fault(split={"by": "source", "train": ["rows"], "test": ["rows"], "valid": share})
+
+
+def test_shares_without_a_kind_are_a_split_by_hash_as_the_reference_says() -> None:
+    split = task(split={"train": 0.6, "valid": 0.2, "test": 0.2}).split
+    assert (split.by, split.train) == ("hash", 0.6)
+
+
+# ---------------------------------------------------------------- metrics, gates, formulas
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"search": {"metric": "roc_acu"}},
+        {"gates": {"production": [{"metric": "roc_acu", "minimum": 0.5}]}},
+        {"problem": {"hypothesis": {"metric": "roc_acu", "minimum": 0.5}}},
+    ],
+)
+def test_a_mistyped_metric_is_named_with_the_nearest_and_all_others(sections: dict[str, Any]) -> None:
+    said = fault(**sections)
+    assert "unknown metric 'roc_acu'; did you mean 'roc_auc'?" in said
+    assert all(name in said for name in METRICS)
+
+
+@pytest.mark.parametrize("bound", ["minimum", "maximum", "max_drop", "min_gain"])
+def test_a_gate_is_any_metric_with_one_bound(bound: str) -> None:
+    for metric in METRICS:
+        gate = Gate.model_validate({"metric": metric, bound: 0.1})
+        assert (gate.metric, getattr(gate, bound)) == (metric, 0.1)
+
+
+@pytest.mark.parametrize("rival", ["rule", "dummy"])
+def test_a_gate_may_be_a_rival_to_beat(rival: str) -> None:
+    assert Gate.model_validate({"beats": rival}).beats == rival
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        {},
+        {"metric": "f1"},
+        {"minimum": 0.5},
+        {"metric": "f1", "minimum": 0.5, "maximum": 0.9},
+        {"metric": "f1", "max_drop": 0.1, "min_gain": 0.1},
+        {"beats": "rule", "metric": "f1"},
+        {"beats": "rule", "minimum": 0.5},
+        {"beats": "rule", "metric": "f1", "minimum": 0.5},
+    ],
+)
+def test_a_gate_with_no_bound_or_two_is_refused(gate: dict[str, Any]) -> None:
+    assert "a metric with one of minimum, maximum, max_drop, min_gain" in fault(gates={"staging": [gate]})
+
+
+def test_a_bound_of_zero_is_a_bound() -> None:
+    assert Gate(metric="cost", max_drop=0).max_drop == 0
+
+
+@pytest.mark.parametrize("bound", ["max_drop", "min_gain"])
+def test_a_drop_or_a_gain_is_no_negative_number(bound: str) -> None:
+    assert "greater than or equal to 0" in fault(gates={"staging": [{"metric": "f1", bound: -0.1}]})
+
+
+@pytest.mark.parametrize("formula", ["__import__('os').system('ls')", "a.b > 1", "lambda: 1", "a >", "", "a = 1"])
+def test_a_rule_or_a_derived_column_outside_the_grammar_is_refused(formula: str) -> None:
+    assert "character" in fault(problem={"rule": formula})
+    assert "character" in fault(features={"derive": {"new": formula}})
+
+
+# ---------------------------------------------------------------- parts that have to agree
+
+
+def test_several_sources_need_a_query_that_joins_them() -> None:
+    assert "several sources need a query" in fault(data=two_sources())
+    assert task(data=two_sources(query="SELECT * FROM old JOIN new USING (id)")).data.query
+
+
+def test_a_split_by_source_needs_no_query_and_refuses_one() -> None:
+    split = {"by": "source", "train": ["old"], "test": ["new"]}
+    assert task(data=two_sources(), split=split).split.by == "source"
+    assert "leave the query out" in fault(data=two_sources(query="SELECT * FROM old"), split=split)
+
+
+def test_a_split_by_a_source_that_is_not_there_names_the_nearest() -> None:
+    said = fault(data=two_sources(), split={"by": "source", "train": ["odl"], "test": ["new"]})
+    assert "split: no source 'odl'; did you mean 'old'?" in said
+
+
+def test_a_source_on_both_sides_of_the_split_is_refused() -> None:
+    said = fault(data=two_sources(), split={"by": "source", "train": ["old", "new"], "test": ["new"]})
+    assert "source 'new' is in train and in test" in said
+
+
+@pytest.mark.parametrize("family", ["forest", "xgboost"])
+def test_trees_are_refused_on_texts(family: str) -> None:
+    said = fault(features={"kind": "text"}, search={"models": ["linear", family]})
+    assert f"search.models: {family} is for tables; a text takes linear and dummy" in said
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_class_that_yaml_read_as_true_is_refused_with_the_mend(value: bool) -> None:
+    assert 'write it in quotes: "Yes"' in fault(data={"positive": value})
+
+
+def test_a_side_of_the_split_that_yaml_read_as_true_is_refused_with_the_mend() -> None:
+    with pytest.raises(ValidationError) as caught:
+        task(split={"by": "column", "column": "in_train", "train": [True], "test": [False]})
+    assert 'write it in quotes: "Yes"' in caught.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize("value", ["Yes", "1", 1, 0, 0.5])
+def test_the_positive_class_keeps_the_type_in_which_it_is_written(value: object) -> None:
+    read = task(data={"positive": value}).data.positive
+    assert (read, type(read)) == (value, type(value))
+
+
+# ---------------------------------------------------------------- override
+
+
+def test_an_override_puts_in_what_is_given_and_leaves_the_rest() -> None:
+    search = override(Search(trials=5, folds=3), trials=9, jobs=None)
+    assert (search.trials, search.folds, search.jobs) == (9, 3, 1)
+
+
+def test_an_override_is_held_to_the_same_bounds_as_the_file() -> None:
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        override(Search(), trials=0)
+    with pytest.raises(ValidationError, match="trails"):
+        override(Search(), trails=3)
+
+
+# ---------------------------------------------------------------- the machine
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "RATCHET_DATABASE_URL", "RATCHET_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_without_any_setting_all_lies_in_the_working_folder(place: Path) -> None:
+    settings = Settings.from_env()
+    assert settings.tracking_uri == f"sqlite:///{place / 'mlflow.db'}"
+    assert settings.home == place / ".ratchet"
+    assert settings.database_url == f"sqlite:///{place / '.ratchet' / 'ratchet.db'}"
+    assert settings.data_folders == (Path("data"),)
+
+
+def test_the_home_folder_lies_beside_the_sqlite_store_so_that_a_clone_finds_its_study_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = place / "project"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project / 'mlflow.db'}")
+    (place / "clone").mkdir()
+    monkeypatch.chdir(place / "clone")
+    settings = Settings.from_env()
+    assert settings.home == project / ".ratchet"
+    assert settings.database_url == f"sqlite:///{project / '.ratchet' / 'ratchet.db'}"
+
+
+def test_with_a_tracking_server_the_home_folder_is_in_the_working_folder(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
+    assert Settings.from_env().home == place / ".ratchet"
+
+
+@pytest.mark.parametrize(
+    ("tracking_uri", "database_url"),
+    [
+        ("sqlite:////tmp/x/mlflow.db", "sqlite:////tmp/x/mlflow.db"),
+        ("sqlite:////tmp/x/mlflow.db", "sqlite:////tmp/x/../x/mlflow.db"),
+        ("", "sqlite:///mlflow.db"),
+        ("postgresql://ml@db/all", "postgresql://ml@db/all"),
+        ("postgresql://ml@db/all", "postgresql+psycopg2://ml@db/all"),
+    ],
+)
+def test_one_database_for_mlflow_and_ratchet_is_refused_however_it_is_written(
+    place: Path, monkeypatch: pytest.MonkeyPatch, tracking_uri: str, database_url: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+    monkeypatch.setenv("RATCHET_DATABASE_URL", database_url)
+    with pytest.raises(ConfigError, match="RATCHET_DATABASE_URL: the same database as MLFLOW_TRACKING_URI"):
+        Settings.from_env()
+
+
+def test_two_databases_of_one_server_are_welcome(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg2://ml@db/mlflow")
+    monkeypatch.setenv("RATCHET_DATABASE_URL", "postgresql+psycopg2://ml@db/ratchet")
+    assert Settings.from_env().database_url == "postgresql+psycopg2://ml@db/ratchet"
+
+
+@pytest.mark.parametrize(
+    ("value", "folders"),
+    [
+        ("/a:/b/c", ["/a", "/b/c"]),
+        ("/a::/b:", ["/a", "/b"]),
+        ("here", ["here"]),
+        ("", ["data"]),
+        (":", ["data"]),
+    ],
+)
+def test_data_folders_are_separated_by_colons(
+    place: Path, monkeypatch: pytest.MonkeyPatch, value: str, folders: list[str]
+) -> None:
+    monkeypatch.setenv("RATCHET_DATA", value)
+    assert [str(folder) for folder in Settings.from_env().data_folders] == folders
