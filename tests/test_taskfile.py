@@ -150,9 +150,7 @@ def test_a_long_value_is_shown_in_part(write: Write) -> None:
 
 def test_a_missing_file_is_told_with_the_nearest_beside_it(write: Write) -> None:
     write(SMALL, "configs/churn.yaml")
-    assert faults("configs/chrun.yaml") == [
-        "configs/chrun.yaml: no such file; did you mean 'configs/churn.yaml'?"
-    ]
+    assert faults("configs/chrun.yaml") == ["configs/chrun.yaml: no such file; did you mean 'configs/churn.yaml'?"]
     assert faults("nowhere/churn.yaml") == ["nowhere/churn.yaml: no such file"]
 
 

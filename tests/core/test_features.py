@@ -17,7 +17,8 @@ from ratchet.errors import DataError
 def task(data=None, split=None, rule=None, **sections):
     data = {"sources": {"rows": {"uris": ["rows.csv"]}}, "target": "churned"} | (data or {})
     return Task.model_validate({
-        "name": "small", "data": data, "split": split or {"by": "hash"}, "problem": {"rule": rule}, "features": sections,
+        "name": "small", "data": data, "features": sections,
+        "split": split or {"by": "hash"}, "problem": {"rule": rule},
     })  # fmt: skip
 
 

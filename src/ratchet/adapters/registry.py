@@ -198,8 +198,6 @@ def move(client: "MlflowClient", version: Version, stage: str) -> Version | None
         client.set_registered_model_alias(name, ALIASES[stage], str(version.number))
     for alias in set(version.aliases) - {ALIASES.get(stage)}:
         client.delete_registered_model_alias(name, alias)
-    if former and stage == PRODUCTION and FORMER not in version.tags:
-        client.set_model_version_tag(name, str(version.number), FORMER, str(former.number))
     _verify(client, version, stage)
     return former
 

@@ -109,4 +109,4 @@ def _meaning(field: FieldInfo) -> str:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a task, for editors."""
-    return {"$id": "task.schema.json", "title": "Ratchet task", **config.Task.model_json_schema()}
+    return {"$id": "task.schema.json", **config.Task.model_json_schema(), "title": "Ratchet task"}

@@ -1,0 +1,104 @@
+"""Stages, gates and the way back, on a real store."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from ratchet.adapters import registry, tracking
+from ratchet.config import Settings
+from tests.conftest import Told
+
+
+def stages(place: Path) -> dict[int, tuple[str, tuple[str, ...]]]:
+    client = tracking.client(Settings.from_env())
+    return {v.number: (v.stage, v.aliases) for v in registry.versions(client, "small")}
+
+
+@pytest.fixture
+def champion(ratchet: Callable[..., Told], task_file: Callable[..., Path]) -> Path:
+    """A task whose version 1 is in Production."""
+    config = task_file()
+    assert ratchet("run", "-c", config, "--json").code == 0
+    return config
+
+
+def test_stage_and_alias_move_together_and_the_former_champion_is_archived(
+    champion: Path, ratchet: Callable[..., Told], workplace: Path
+) -> None:
+    assert stages(workplace) == {1: ("Production", ("champion",))}
+    assert ratchet("promote", "-c", champion, "--seed", 8, "--to", "staging", "--json").json["stage"] == "Staging"
+    assert stages(workplace) == {1: ("Production", ("champion",)), 2: ("Staging", ("challenger",))}
+    assert ratchet("promote", "-c", champion, "--seed", 8, "--json").json["version"] == 2
+    assert stages(workplace) == {1: ("Archived", ()), 2: ("Production", ("champion",))}
+
+
+def test_rollback_returns_to_the_former_champion(champion: Path, ratchet: Callable[..., Told], workplace: Path) -> None:
+    ratchet("run", "-c", champion, "--seed", 8, "--json")
+    told = ratchet("rollback", "-c", champion, "--json")
+    assert told.json == {"task": "small", "from": 2, "to": 1}
+    assert stages(workplace) == {1: ("Production", ("champion",)), 2: ("Archived", ())}
+    again = ratchet("rollback", "-c", champion)
+    assert again.code == 1
+    assert "had no champion before it" in again.err
+
+
+def test_the_same_run_again_does_nothing_twice(champion: Path, ratchet: Callable[..., Told], workplace: Path) -> None:
+    told = ratchet("run", "-c", champion)
+    assert told.code == 0
+    assert "train reused" in told.err
+    assert stages(workplace) == {1: ("Production", ("champion",))}
+
+
+def test_a_refusal_lists_every_reason_with_its_figure_and_moves_nothing(
+    ratchet: Callable[..., Told], task_file: Callable[..., Path], workplace: Path
+) -> None:
+    gates = {"staging": [{"metric": "roc_auc", "minimum": 0.99}, {"metric": "log_loss", "maximum": 0.01}, {"beats": "dummy"}]}
+    told = ratchet("run", "-c", task_file(gates=gates), "--json")
+    assert told.code == 1
+    assert "roc_auc 0." in told.json["error"]
+    assert "< 0.9900 (fail)" in told.json["error"]
+    assert "log_loss" in told.json["error"]
+    assert "dummy" not in told.json["error"]
+    assert stages(workplace) == {1: ("None", ())}
+
+
+def test_a_champion_of_another_split_is_no_fair_comparison(
+    champion: Path, ratchet: Callable[..., Told], task_file: Callable[..., Path]
+) -> None:
+    other = task_file(split={"by": "hash", "train": 0.6, "valid": 0.2, "test": 0.2})
+    told = ratchet("run", "-c", other)
+    assert told.code == 1
+    assert "insufficient" in told.err
+    assert "another split" in told.err
+
+
+def test_a_version_carries_where_it_comes_from(champion: Path, workplace: Path) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    version = client.get_model_version("small", "1")
+    for tag in ("commit", "data", "config", "lock", "split", "train_run", "evaluate_run", "model_id"):
+        assert len(version.tags[f"ratchet.{tag}"]) >= 7, tag
+    assert "test rows" in version.description
+
+
+def test_status_shows_versions_stages_aliases_and_runs(champion: Path, ratchet: Callable[..., Told]) -> None:
+    told = ratchet("status", "-c", champion, "--json")
+    version = told.json["versions"][0]
+    assert (version["version"], version["stage"], version["aliases"]) == (1, "Production", ["champion"])
+    assert version["metrics"]["roc_auc"] > 0.6
+    assert {"main", "train"} <= {run["step"] for run in told.json["runs"]}
+    assert "Production" in ratchet("status", "-c", champion).out
+
+
+def test_the_plan_tells_what_would_run_without_running_it(
+    ratchet: Callable[..., Told], task_file: Callable[..., Path]
+) -> None:
+    config = task_file()
+    before = ratchet("run", "-c", config, "--plan", "--json").json
+    assert [step["state"] for step in before["steps"]] == ["runs"] * 4
+    assert before["rows"] == 1500
+    assert ratchet("status", "-c", config, "--json").json["runs"] == []
+    ratchet("train", "-c", config, "--json")
+    after = ratchet("run", "-c", config, "--plan", "--json").json
+    assert [step["state"] for step in after["steps"]] == ["reused", "reused", "runs", "runs"]

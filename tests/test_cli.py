@@ -1,0 +1,270 @@
+"""What a person at the command line meets: help at once, exit codes, one line per fault, one JSON object."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from ratchet import cli
+from tests.conftest import ROOT, Told
+
+HEAVY = {"mlflow", "optuna", "pandas", "numpy", "sklearn", "xgboost", "duckdb", "pydantic"}
+TASK = "name: small\ndata:\n  sources: {rows: {uris: [rows.csv]}}\n  target: left\n"
+Say = Callable[..., Told]
+
+
+@pytest.fixture
+def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Run a command in this process, in a folder without a store: for what ends before a store is needed."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "RATCHET_DATABASE_URL", "RATCHET_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    Path("task.yaml").write_text(TASK, encoding="utf-8")
+
+    def call(*words: object) -> Told:
+        monkeypatch.setattr(sys, "argv", ["ratchet", *map(str, words)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return Told(code, said.out, said.err)
+
+    return call
+
+
+def process(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words], cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+def commands(group: click.Group = cli.cli, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command, by the words that call it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{before}{name} ")
+        elif not command.hidden:
+            yield f"{before}{name}", command
+
+
+ALL = dict(commands())
+ABOUT_A_TASK = [name for name, command in ALL.items() if any(p.name == "as_json" for p in command.params)]
+REQUIRED = {"score": ("--input", "rows.csv", "--output", "scored.csv")}
+
+
+# ---------------------------------------------------------------- help
+
+
+def documentation() -> str:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return "\n".join(page.read_text(encoding="utf-8") for page in pages)
+
+
+def test_every_command_is_documented() -> None:
+    missing = [name for name in ALL if not re.search(rf"\bratchet {name}\b", documentation())]
+    assert not missing, f"neither README.md nor docs/ shows: {', '.join(f'ratchet {name}' for name in missing)}"
+
+
+def test_what_is_documented_is_a_command() -> None:
+    code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", documentation(), re.DOTALL))
+    shown = set(re.findall(r"(?m)(?:^|[`$;&|] ?|-m )ratchet ([a-z][a-z-]*)", code))
+    assert "config" in shown
+    assert not shown - set(cli.cli.commands)
+
+
+@pytest.mark.parametrize("name", list(ALL))
+def test_every_command_and_option_says_what_it_does(say: Say, name: str) -> None:
+    told = say(*name.split(), "--help")
+    assert told.code == 0
+    assert ALL[name].help
+    assert " ".join(str(ALL[name].help).split()) in " ".join(told.out.split())
+    options = [option for option in ALL[name].params if isinstance(option, click.Option)]
+    assert not [option.name for option in options if not option.help and not isinstance(option.type, click.Choice)]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["run", "--help"], ["config", "--help"], ["--version"]])
+def test_help_comes_at_once_without_the_heavy_libraries(tmp_path: Path, words: list[str]) -> None:
+    done = process("-X", "importtime", "-m", "ratchet", *words, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "ratchet" in done.stdout
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "click" in imported
+    assert not imported & HEAVY
+
+
+def test_the_version_is_that_of_the_package(say: Say) -> None:
+    from importlib.metadata import version
+
+    assert version("ratchet") in say("--version").out
+
+
+# ---------------------------------------------------------------- exit codes
+
+
+def test_a_right_task_is_told_so_and_exits_0(say: Say) -> None:
+    told = say("config", "check", "task.yaml")
+    assert (told.code, told.out, told.err) == (0, "task.yaml: task 'small' is right\n", "")
+
+
+@pytest.mark.parametrize("name", ABOUT_A_TASK)
+def test_a_missing_task_exits_1_with_one_line_and_makes_nothing(say: Say, name: str) -> None:
+    told = say(name, "-c", "taks.yaml", *REQUIRED.get(name, ()))
+    assert told.code == 1
+    assert told.out == ""
+    assert told.err == "ratchet: taks.yaml: no such file; did you mean 'task.yaml'?\n"
+    assert [path.name for path in Path().iterdir()] == ["task.yaml"]
+
+
+def test_a_wrong_task_exits_1_with_a_line_for_each_fault(say: Say) -> None:
+    Path("task.yaml").write_text(f"{TASK}serach: {{}}\nsplit: {{by: hsah}}\n", encoding="utf-8")
+    for words in (("config", "check", "task.yaml"), ("train", "-c", "task.yaml")):
+        told = say(*words)
+        assert told.code == 1
+        assert [line.partition(": task.yaml: ")[::2] for line in told.err.splitlines()] == [
+            ("ratchet", "split: input tag 'hsah' found using 'by' does not match any of the expected tags: 'hash',"
+             " 'group', 'time', 'column', 'source'"),
+            ("ratchet", "serach: unknown key; did you mean 'search'?"),
+        ]  # fmt: skip
+
+
+def test_one_database_for_both_exits_1(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATCHET_DATABASE_URL", "sqlite:///mlflow.db")
+    told = say("train", "-c", "task.yaml")
+    assert told.code == 1
+    assert told.err.startswith("ratchet: RATCHET_DATABASE_URL: the same database")
+    assert not Path("mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "Usage: "),
+        (["trian"], "No such command 'trian'"),
+        (["train"], "Missing option '-c' / '--config'"),
+        (["train", "-c", "task.yaml", "--trails", "3"], "No such option '--trails'. Did you mean '--trials'?"),
+        (["train", "-c", "task.yaml", "--trials", "abc"], "Invalid value for '--trials': 'abc' is not a whole number"),
+        (["train", "-c", "task.yaml", "--jobs", "1.5"], "Invalid value for '--jobs': '1.5' is not a whole number"),
+        (["promote", "-c", "task.yaml", "--to", "prod"], "'prod' is not one of 'staging', 'production'"),
+        (["serve", "-c", "task.yaml", "--port", "65536"], "Invalid value for '--port'"),
+        (["init", "rows.csv"], "Missing option '--target'"),
+        (["score", "-c", "task.yaml", "--input", "rows.csv"], "Missing option '--output'"),
+    ],
+)
+def test_bad_usage_exits_2_and_says_what_is_wrong(say: Say, words: list[str], said: str) -> None:
+    told = say(*words)
+    assert told.code == 2
+    assert said in told.err
+    assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "bound"),
+    [
+        ("--trials", "0", "greater than or equal to 1"),
+        ("--trials", "-3", "greater than or equal to 1"),
+        ("--trials", "100001", "less than or equal to 100000"),
+        ("--jobs", "65", "less than or equal to 64"),
+        ("--seed", "-1", "greater than or equal to 0"),
+    ],
+)
+def test_an_option_is_held_to_the_bounds_of_the_file(say: Say, option: str, value: str, bound: str) -> None:
+    told = say("train", "-c", "task.yaml", option, value)
+    assert told.code == 1
+    assert told.err == f"ratchet: {option}: input should be {bound}\n"
+
+
+# ---------------------------------------------------------------- --json
+
+
+@pytest.mark.parametrize("name", ABOUT_A_TASK)
+def test_with_json_a_failure_is_one_json_object_too(say: Say, name: str) -> None:
+    told = say(name, "-c", "taks.yaml", "--json", *REQUIRED.get(name, ()))
+    assert told.code == 1
+    assert told.json == {"error": "taks.yaml: no such file; did you mean 'task.yaml'?"}
+    assert told.err == "ratchet: taks.yaml: no such file; did you mean 'task.yaml'?\n"
+
+
+def test_with_json_several_faults_are_one_json_object(say: Say) -> None:
+    told = say("train", "-c", "task.yaml", "--json", "--trials", "0")
+    assert told.json == {"error": "--trials: input should be greater than or equal to 1"}
+    Path("task.yaml").write_text("name: 1\ndata: 2\n", encoding="utf-8")
+    assert len(say("train", "-c", "task.yaml", "--json").json["error"].splitlines()) == 2
+
+
+def test_the_schema_is_one_json_object(say: Say) -> None:
+    told = say("config", "schema")
+    assert told.code == 0
+    assert told.json["title"] == "Ratchet task"
+
+
+def test_a_process_fails_as_the_same_command_does_here(tmp_path: Path) -> None:
+    done = process("-m", "ratchet", "train", "-c", "nothing.yaml", "--json", cwd=tmp_path, PYTHONWARNINGS="error")
+    assert done.returncode == 1
+    assert json.loads(done.stdout) == {"error": "nothing.yaml: no such file"}
+    assert done.stderr == "ratchet: nothing.yaml: no such file\n"
+
+
+# ---------------------------------------------------------------- init
+
+
+def test_init_writes_a_task_that_check_finds_right(say: Say) -> None:
+    drafted = say("init", "sklearn://wine", "--target", "target")
+    assert (drafted.code, drafted.err) == (0, "")
+    Path("wine.yaml").write_text(drafted.out, encoding="utf-8")
+    assert say("config", "check", "wine.yaml").out == "wine.yaml: task 'wine' is right\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["sklearn://wien", "--target", "target"],
+            "ratchet: sklearn://wien: scikit-learn ships no 'wien'; did you mean",
+        ),
+        (
+            ["sklearn://wine", "--target", "targets"],
+            "ratchet: data.target: no column 'targets'; did you mean 'target'?",
+        ),
+        (["sklearn://wine", "--target", "target", "--name", "my wine"], "ratchet: --name: string should match pattern"),
+        (["rows.csv", "--target", "left"], "ratchet: data.sources.data: not found; tried rows.csv, data/rows.csv"),
+    ],
+)
+def test_init_says_in_one_line_why_it_cannot(say: Say, words: list[str], said: str) -> None:
+    told = say("init", *words)
+    assert told.code == 1
+    assert told.out == ""
+    assert told.err.startswith(said)
+    assert len(told.err.splitlines()) == 1
+
+
+# ---------------------------------------------------------------- with a store
+
+
+def test_an_option_that_mlproject_leaves_empty_is_the_files_own(
+    ratchet: Callable[..., Told], task_file: Callable[..., Path]
+) -> None:
+    config = task_file()
+    own = ratchet("run", "-c", config, "--plan", "--json")
+    empty = ratchet("run", "-c", config, "--plan", "--json", "--trials", "", "--jobs", "", "--seed", "")
+    assert own.code == empty.code == 0
+    assert own.json["trials"] == empty.json["trials"] == 3
+    assert ratchet("run", "-c", config, "--plan", "--json", "--trials", "7").json["trials"] == 7
+
+
+def test_data_that_are_not_there_exit_1_with_one_json_object(
+    ratchet: Callable[..., Told], task_file: Callable[..., Path]
+) -> None:
+    config = task_file(data={"sources": {"rows": {"uris": ["nothing.csv"]}}, "target": "left"})
+    told = ratchet("run", "-c", config, "--plan", "--json")
+    assert told.code == 1
+    assert told.json["error"].startswith("data.sources.rows: not found; tried nothing.csv")
+    assert "Traceback" not in told.err
+    assert told.err == f"ratchet: {told.json['error']}\n"
