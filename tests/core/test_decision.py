@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ratchet.config import Cost
@@ -27,6 +27,9 @@ def cost_of(threshold, probabilities, truth, cost):
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=40), COSTS)
+@example([(1 - 2**-52, 0), (1 - 2**-53, 1)], Cost())  # neighbours, as of margins near 36
+@example([(0.5, 0), (0.5 + 2**-53, 1)], Cost())
+@example([(0.0, 0), (5e-324, 1)], Cost())
 @settings(deadline=None, max_examples=300)
 def test_no_other_threshold_costs_less(rows, cost):
     probabilities, truth = columns(rows)

@@ -127,19 +127,19 @@ def test_dates_and_whole_numbers_with_few_values_are_pointed_out(write: Write) -
 
 
 @pytest.mark.parametrize(
-    ("uri", "target", "name", "kind", "positive", "id_"),
+    ("uri", "target", "seen"),
     [
-        ("sklearn://wine", "target", "wine", "multiclass", None, None),
-        ("sklearn://diabetes", "target", "diabetes", "regression", None, None),
-        ("sklearn://breast_cancer", "target", "breast-cancer", "binary", "malignant", None),
-        ("synthetic://credit?rows=500&seed=1", "defaulted", "credit", "binary", 1, "applicant_id"),
+        ("sklearn://wine", "target", ("wine", "multiclass", None, None)),
+        ("sklearn://diabetes", "target", ("diabetes", "regression", None, None)),
+        ("sklearn://breast_cancer", "target", ("breast-cancer", "binary", "malignant", None)),
+        ("synthetic://credit?rows=500&seed=1", "defaulted", ("credit", "binary", 1, "applicant_id")),
     ],
 )
 def test_data_that_come_with_the_installation_make_a_task(
-    write: Write, uri: str, target: str, name: str, kind: str, positive: object, id_: str | None
+    write: Write, uri: str, target: str, seen: tuple[object, ...]
 ) -> None:
     task = drafted(uri, target)
-    assert (task.name, task.problem.kind, task.data.positive, task.data.id) == (name, kind, positive, id_)
+    assert (task.name, task.problem.kind, task.data.positive, task.data.id) == seen
     assert task.data.sources["data"].uris == (uri,)
 
 

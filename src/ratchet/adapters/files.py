@@ -4,6 +4,7 @@ DuckDB streams and spills to disk, so a file larger than memory passes. Once the
 connection reads nothing but them: a query in a YAML file cannot reach other files, write, or load extensions.
 """
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ SIDES = ("train", "valid", "test")
 SIDE, GROUP, SOURCE = "ratchet_side", "ratchet_group", "ratchet_source"
 ROW_GROUP = 65_536
 QUOTE = '"'
+GLOB_SIGNS = re.compile(r"([*?\[])")  # in square brackets each stands for itself: a file `a [1].csv` is not `a 1.csv`
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
            "FLOAT", "DOUBLE", "DECIMAL", "UHUGEINT")  # fmt: skip
 DUCKDB_TYPES = {"number": "DOUBLE", "text": "VARCHAR", "date": "TIMESTAMP"}
@@ -62,7 +64,7 @@ def _attach(db: duckdb.DuckDBPyConnection, table: Table) -> None:
     if table.frame is not None:
         db.register(table.name, table.frame)
         return
-    files = "[" + ", ".join(literal(str(file)) for file in table.files) + "]"
+    files = "[" + ", ".join(literal(GLOB_SIGNS.sub(r"[\1]", str(file))) for file in table.files) + "]"
     # By name: without it the first part decides, and a 1.5 in the second is cut to the first one's whole number.
     parquet = f"read_parquet({files}, union_by_name = true)"
     reader = parquet if table.is_parquet else f"read_csv({files}{_csv_options(table)})"
