@@ -33,7 +33,8 @@ class Told:
 @pytest.fixture(scope="session")
 def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow store at the newest schema: migrating takes seconds, copying a tenth of one."""
-    shared = tmp_path_factory.getbasetemp().parent / "migrated"
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "migrated"
     done = shared / "done"
     try:
         shared.mkdir()

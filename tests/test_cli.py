@@ -41,9 +41,8 @@ def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 def process(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *words], cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False
-    )
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")} | environment
+    return subprocess.run([sys.executable, *words], cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
 def commands(group: click.Group = cli.cli, before: str = "") -> Iterator[tuple[str, click.Command]]:

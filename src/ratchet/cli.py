@@ -3,6 +3,7 @@
 Heavy imports stay inside the commands, so that `ratchet --help` answers at once.
 """
 
+import io
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -187,7 +188,9 @@ def evaluate(as_json: bool, **options: Any) -> None:
 
 @cli.command()
 @_task_options
-@click.option("--to", type=click.Choice(["staging", "production"]), default="production", show_default=True)
+@click.option("--to", type=click.Choice(["staging", "production"]), default="production", show_default=True,
+    help="How far: Staging only, or through it to Production.",
+)  # fmt: skip
 def promote(to: Any, as_json: bool, **options: Any) -> None:
     """Register the judged model, hold it against the gates, and move it through the stages."""
     from ratchet import console
@@ -329,10 +332,17 @@ def _stop(signum: int, frame: Any) -> None:
 def main() -> None:
     """Run a command: 0 done, 1 refused or failed with one line why, 2 bad usage, 130 interrupted."""
     signal.signal(signal.SIGTERM, _stop)
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show Hangul shows its code instead
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
+        if "--json" in sys.argv:
+            from ratchet import console
+
+            console.as_json({"error": error.format_message()})
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _fail("stopped; the same command goes on from here", INTERRUPTED)

@@ -125,10 +125,10 @@ class Source(Section):
 class Collected(Section):
     """Where the data come from; what is absent is warned about and shown as unknown."""
 
-    by: str = "unknown"
-    period: str = "unknown"
-    licence: str = "unknown"
-    note: str = ""
+    by: str = Field("unknown", description="Who collected them.")
+    period: str = Field("unknown", description="When.")
+    licence: str = Field("unknown", description="Under which licence they may be used.")
+    note: str = Field("", description="What else to know.")
 
 
 class Data(Section):
@@ -225,6 +225,12 @@ class Features(Definitions):
     hash_bits: int = Field(20, ge=10, le=24, description="n-grams are hashed into 2^hash_bits features.")
     max_levels: int = Field(200, ge=2, le=10_000, description="Levels kept of a category, most frequent first.")
     use: tuple[str, ...] = Field((), description="Files with definitions, relative to this file.")
+
+    @model_validator(mode="after")
+    def _one_role_each(self) -> Self:
+        if both := sorted(set(self.categorical) & set(self.numeric)):
+            raise ValueError(f"{both[0]!r} is named both categorical and numeric")
+        return self
 
     @model_validator(mode="after")
     def _text_needs_ngrams(self) -> Self:
@@ -327,6 +333,9 @@ class Task(Section):
             raise ValueError("data.query: several sources need a query that joins them")
         if self.data.query and isinstance(split, SourceSplit):
             raise ValueError("data.query: a split by source reads each source as it is; leave the query out")
+        tabular_only = [key for key in ("categorical", "numeric", "derive") if getattr(self.features, key)]
+        if self.features.kind == "text" and tabular_only:
+            raise ValueError(f"features.{tabular_only[0]}: is for tables; a text has one feature, its words")
         if self.features.kind == "text" and (trees := {"forest", "xgboost"} & set(self.search.models)):
             raise ValueError(f"search.models: {sorted(trees)[0]} is for tables; a text takes linear and dummy")
         return self

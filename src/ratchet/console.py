@@ -170,9 +170,8 @@ def report(evaluation: Mapping[str, Any]) -> None:
     table(f"{evaluation['task']}: {evaluation['rows']:,} test rows", heads, rows)
     if stated := evaluation["hypothesis"]:
         text = stated["text"] or f"{stated['metric']} {stated['minimum']}"
-        say(
-            f"hypothesis {stated['verdict']}: {text} ({stated['metric']} {figure(stated['value'])}, bound {stated['minimum']:g})"
-        )
+        seen = f"{stated['metric']} {figure(stated['value'])}, bound {stated['minimum']:g}"
+        say(f"hypothesis {stated['verdict']}: {text} ({seen})")
 
 
 def gates(found: list[dict[str, Any]]) -> None:

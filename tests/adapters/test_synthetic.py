@@ -56,9 +56,7 @@ def encode(applicants, like):
     features = applicants.drop(columns=NOT_FEATURES)
     words = features.select_dtypes("str").columns
     numbers = features.drop(columns=words).astype(float)
-    levels = {
-        f"{word}={x}": features[word] == x for word in words for x in sorted(like[word].dropna().unique())
-    }
+    levels = {f"{word}={x}": features[word] == x for word in words for x in sorted(like[word].dropna().unique())}
     flags = features.isna().add_suffix("_missing")
     return pd.concat([numbers, pd.DataFrame(levels), flags], axis=1).astype(float)
 
@@ -213,9 +211,7 @@ def test_another_seed_gives_another_frame(rows, seed):
 @settings(deadline=None, max_examples=20)
 @given(rows=few_rows, seed=seeds)
 def test_ids_are_unique_within_and_across_the_periods(rows, seed):
-    ids = pd.concat(
-        [credit(rows, seed, "first")["applicant_id"], credit(rows, seed, "later")["applicant_id"]]
-    )
+    ids = pd.concat([credit(rows, seed, "first")["applicant_id"], credit(rows, seed, "later")["applicant_id"]])
     assert ids.is_unique
     assert ids.iloc[0] == 1
     assert ids.iloc[rows] > MAX_ROWS

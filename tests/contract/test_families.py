@@ -326,6 +326,8 @@ def test_a_class_that_the_rows_do_not_hold_keeps_its_place_and_is_not_called(cas
     margins = family.fit(chosen, fold, Setting(3, 1, max_rounds=10), 10).model.margins(score.matrix)
     assert margins.shape == (len(score.target), 3)
     assert not (margins.argmax(axis=1) == absent).any()
+    if case.family == "linear":
+        assert Calibration().probabilities(margins)[:, absent].max() < 1e-6
     if case.family != "dummy":
         known = score.target != absent
         assert (margins.argmax(axis=1) == score.target)[known].mean() > 0.6

@@ -96,9 +96,12 @@ def test_more_classes_than_a_model_can_tell_apart_are_refused():
 def test_a_regression_needs_numbers():
     message = "problem.kind: regression needs numbers, 'grade' holds 'high'"
     assert refusal("high", "low", kind="regression") == message
-    assert "regression needs numbers" in refusal(
-        datetime.date(2024, 1, 1), datetime.date(2024, 1, 2), kind="regression"
-    )
+
+
+@pytest.mark.parametrize("kind", [None, "binary", "multiclass", "regression"])
+def test_dates_are_nothing_that_can_be_predicted(kind):
+    message = "data.target: 'grade' holds dates such as 2024-01-01; predict a number or a class instead"
+    assert refusal(datetime.date(2024, 1, 1), datetime.date(2024, 1, 2), kind=kind) == message
 
 
 # ---------------------------------------------------------------- leaks
@@ -148,6 +151,13 @@ def test_a_column_that_is_filled_in_for_one_class_only_leaks(feature, known):
     value = rng.normal(50, 9, ROWS) if feature == "number" else rng.choice(["x", "y"], ROWS)
     filled = pd.Series(value).where(target == known)
     assert names(leaks(target, "binary", feature, recovered=filled)) == ["recovered"]
+
+
+def test_a_category_leaks_also_where_what_is_missing_stands_for_one_of_its_classes():
+    target = np.arange(ROWS) % 2
+    half = np.arange(ROWS) % 4 == 0
+    words = np.where(target == 1, "defaulted", np.where(half, "paid back", None))
+    assert names(leaks(target, "binary", "category", ended=words)) == ["ended"]
 
 
 @given(st.integers(0, 10**9), st.sampled_from(["binary", "multiclass", "regression"]), st.integers(2, 300))

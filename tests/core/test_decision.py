@@ -67,6 +67,7 @@ def test_a_dear_miss_lowers_the_threshold_and_a_dear_alarm_raises_it():
 
 
 @given(COSTS, st.floats(0, 1))
+@settings(deadline=None)
 def test_from_the_cheapest_threshold_on_calling_a_row_positive_is_no_dearer(cost, probability):
     called, left = (1 - probability) * cost.false_positive, probability * cost.false_negative
     if probability >= cheapest_threshold(cost):

@@ -52,6 +52,14 @@ def test_the_same_seed_cuts_the_same_folds(drawn):
         assert all(map(np.array_equal, one, other))
 
 
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_the_same_seed_cuts_the_same_folds_of_groups(kind):
+    target, groups = np.arange(120) % 2, np.arange(120) // 4
+    once, again, other = (folds.assign(target, kind, 3, seed, groups) for seed in (1, 1, 2))
+    assert all(np.array_equal(one[1], two[1]) for one, two in zip(once, again, strict=True))
+    assert not all(np.array_equal(one[1], two[1]) for one, two in zip(once, other, strict=True))
+
+
 def test_another_seed_cuts_other_folds():
     target = np.arange(60) % 2
     assert not np.array_equal(folds.assign(target, "binary", 3, 1)[0][1], folds.assign(target, "binary", 3, 2)[0][1])

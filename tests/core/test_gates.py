@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratchet.config import METRICS, Gate
@@ -121,6 +121,7 @@ def test_there_is_one_verdict_per_gate_in_their_order():
 
 
 @given(st.lists(st.sampled_from([PASS, FAIL, INSUFFICIENT])))
+@settings(deadline=None)
 def test_a_stage_opens_only_if_every_gate_passes(verdicts):
     assert opens([Verdict(each, "", 0.0) for each in verdicts]) == (set(verdicts) <= {PASS})
 
@@ -135,6 +136,7 @@ def gates(draw):
 
 
 @given(gates(), FIGURES, FIGURES, st.none() | FIGURES, st.booleans())
+@settings(deadline=None)
 def test_a_better_challenger_never_fails_where_a_worse_one_passes(gate, one, other, champion, comparable):
     # A ceiling on a metric of which more is better (or the reverse) asks for less of it, by its own word.
     higher = METRICS[gate.metric].higher_is_better
@@ -149,6 +151,7 @@ def test_a_better_challenger_never_fails_where_a_worse_one_passes(gate, one, oth
 
 
 @given(st.sampled_from(["rule", "dummy"]), FIGURES, FIGURES, FIGURES, st.sampled_from(["binary", "regression"]))
+@settings(deadline=None)
 def test_a_cheaper_challenger_beats_whatever_a_dearer_one_beats(name, one, other, baseline, kind):
     figures = [{"cost": figure, "mae": figure} for figure in sorted([one, other])]
     beside = {name: {"cost": baseline, "mae": baseline}}
@@ -157,6 +160,7 @@ def test_a_cheaper_challenger_beats_whatever_a_dearer_one_beats(name, one, other
 
 
 @given(st.sampled_from(list(METRICS)), FIGURES, st.floats(1e-6, 1))
+@settings(deadline=None)
 def test_a_challenger_as_good_as_the_champion_may_always_drop_a_little_and_gains_nothing(metric, figure, bound):
     evidence = Evidence({metric: figure}, {}, {metric: figure})
     drop, gain = judge([Gate(metric=metric, max_drop=bound), Gate(metric=metric, min_gain=bound)], evidence, "binary")

@@ -147,10 +147,10 @@ def test_the_calibration_error_is_the_gap_of_each_tenth_weighed_by_its_rows(judg
 
 
 def test_the_cost_is_the_mean_of_what_each_wrong_decision_costs():
-    truth, decided = np.array([1, 1, 1, 0, 0, 0, 0, 0]), np.array([1, 0, 0, 1, 0, 0, 0, 1])
+    truth, decided = np.array([1, 1, 1, 1, 0, 0, 0, 0]), np.array([1, 0, 0, 0, 1, 0, 0, 0])
     judged = Judged(truth, np.full(8, 0.5), decided)
-    assert figure("cost", judged, Cost(false_positive=2, false_negative=5)) == (2 * 5 + 2 * 2) / 8
-    assert figure("cost", judged, Cost(false_positive=0, false_negative=5)) == 10 / 8
+    assert figure("cost", judged, Cost(false_positive=2, false_negative=5)) == (3 * 5 + 1 * 2) / 8
+    assert figure("cost", judged, Cost(false_positive=0, false_negative=5)) == 15 / 8
     assert figure("cost", judged) == 1 - figure("accuracy", judged) == 0.5
 
 

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratchet.core.models.space import Choice, Number, clipped, flat, grid, middle, narrow, propose
@@ -50,6 +50,7 @@ def holds(dimension, value):
 
 
 @given(spaces())
+@settings(deadline=None)
 def test_the_middle_of_a_range_lies_within_it(drawn):
     space, overrides = drawn
     for narrowed in (space, narrow("family", space, overrides)):
@@ -58,6 +59,7 @@ def test_the_middle_of_a_range_lies_within_it(drawn):
 
 
 @given(spaces(), st.dictionaries(st.sampled_from("abcdef"), st.floats(-1e9, 1e9) | st.sampled_from(["u", "x"])))
+@settings(deadline=None)
 def test_a_start_is_moved_into_the_space_and_moved_only_once(drawn, start):
     narrowed = narrow("family", *drawn)
     start = {
@@ -72,6 +74,7 @@ def test_a_start_is_moved_into_the_space_and_moved_only_once(drawn, start):
 
 
 @given(spaces())
+@settings(deadline=None)
 def test_a_start_within_the_space_is_left_as_it_is(drawn):
     space, _ = drawn
     start = {name: middle(dimension) for name, dimension in space.items()}
@@ -79,6 +82,7 @@ def test_a_start_within_the_space_is_left_as_it_is(drawn):
 
 
 @given(spaces())
+@settings(deadline=None)
 def test_a_narrowed_space_spans_the_values_given_and_leaves_the_rest_alone(drawn):
     space, overrides = drawn
     narrowed = narrow("family", space, overrides)
@@ -94,6 +98,7 @@ def test_a_narrowed_space_spans_the_values_given_and_leaves_the_rest_alone(drawn
 
 
 @given(spaces())
+@settings(deadline=None)
 def test_a_grid_holds_each_combination_once_and_the_middle_of_what_is_not_listed(drawn):
     space, values = drawn
     found = list(grid(space, values))

@@ -14,7 +14,13 @@ import yaml
 from tests.end_to_end.commands import environment, run, start
 
 KOREAN = {
-    1: ["정말 재미있는 영화였어요", "최고의 작품 강추합니다", "배우들 연기가 훌륭했다 👍", "또 보고 싶은 영화", "감동적이고 아름답다"],
+    1: [
+        "정말 재미있는 영화였어요",
+        "최고의 작품 강추합니다",
+        "배우들 연기가 훌륭했다 👍",
+        "또 보고 싶은 영화",
+        "감동적이고 아름답다",
+    ],
     0: ["시간이 아까운 영화", "지루하고 재미없다 😡", "돈 낭비 최악이다", "스토리가 엉망이네요", "다시는 안 본다"],
 }
 
@@ -86,5 +92,3 @@ def text_model(tmp_path_factory: pytest.TempPathFactory, migrated_store: Path) -
         "search": {"trials": 2, "folds": 2, "metric": "accuracy"},
     }
     yield from _served(place, migrated_store, task)
-
-

@@ -48,7 +48,11 @@ def test_one_step_alone_brings_what_it_needs_and_is_used_again(workplace: Path, 
     words = ("mlflow", "run", ROOT, "--env-manager", "local", "-P", f"config={config}", "-P", "trials=2")
     trained = run(*words, "-e", "train", cwd=workplace)
     assert trained.returncode == 0, trained.stderr
-    assert Counter(r.data.tags["ratchet.step"] for r in recorded(workplace)) == {"train": 1, "preprocess": 1, "trial": 2}
+    assert Counter(r.data.tags["ratchet.step"] for r in recorded(workplace)) == {
+        "train": 1,
+        "preprocess": 1,
+        "trial": 2,
+    }
     evaluated = run(*words, "-e", "evaluate", cwd=workplace)
     assert evaluated.returncode == 0, evaluated.stderr
     assert "train reused" in evaluated.stderr + evaluated.stdout
@@ -57,7 +61,9 @@ def test_one_step_alone_brings_what_it_needs_and_is_used_again(workplace: Path, 
 
 def test_a_refused_gate_fails_the_run_with_its_reason(workplace: Path, task_file: Callable[..., Path]) -> None:
     config = task_file(gates={"staging": [{"metric": "roc_auc", "minimum": 0.999}]})
-    done = run("mlflow", "run", ROOT, "--env-manager", "local", "-P", f"config={config}", "-P", "trials=2", cwd=workplace)
+    done = run(
+        "mlflow", "run", ROOT, "--env-manager", "local", "-P", f"config={config}", "-P", "trials=2", cwd=workplace
+    )
     assert done.returncode != 0
     assert "Staging refused: roc_auc" in done.stderr + done.stdout
     statuses = {r.data.tags["ratchet.step"]: r.info.status for r in recorded(workplace)}
@@ -81,7 +87,9 @@ def repository(tmp_path: Path) -> str:
     return f"file://{place}"
 
 
-def test_mlflow_run_works_from_a_git_url_and_goes_on_there(workplace: Path, repository: str, task_file: Callable[..., Path]) -> None:
+def test_mlflow_run_works_from_a_git_url_and_goes_on_there(
+    workplace: Path, repository: str, task_file: Callable[..., Path]
+) -> None:
     words = ("mlflow", "run", repository, "--env-manager", "local", "-e", "train", "-P", f"config={task_file()}")
     first = run(*words, "-P", "trials=2", cwd=workplace)
     assert first.returncode == 0, first.stderr
@@ -92,7 +100,9 @@ def test_mlflow_run_works_from_a_git_url_and_goes_on_there(workplace: Path, repo
     assert len(trials) == 3
 
 
-def test_mlflow_run_builds_its_own_environment_with_uv(workplace: Path, tmp_path: Path, task_file: Callable[..., Path]) -> None:
+def test_mlflow_run_builds_its_own_environment_with_uv(
+    workplace: Path, tmp_path: Path, task_file: Callable[..., Path]
+) -> None:
     env = environment(MLFLOW_ENV_ROOT=str(tmp_path / "environments"))
     done = run("mlflow", "run", ROOT, "--env-manager", "uv", "-P", f"config={task_file()}", "-P", "trials=2",
                cwd=workplace, env=env, timeout_s=900)  # fmt: skip

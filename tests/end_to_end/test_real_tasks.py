@@ -43,7 +43,9 @@ def test_a_shipped_task_runs_on_its_real_data(
     task["search"] |= {"trials": 2, "folds": 2, "max_rounds": 80}
     task["gates"] = {"staging": [{"beats": "dummy"}], "production": [{"beats": "rule"}]}
     task["features"] = task.get("features", {}) | (
-        {"use": [str(ROOT / "configs" / use) for use in task["features"]["use"]]} if "use" in task.get("features", {}) else {}
+        {"use": [str(ROOT / "configs" / use) for use in task["features"]["use"]]}
+        if "use" in task.get("features", {})
+        else {}
     )
     config = tmp_path / f"{name}.yaml"
     config.write_text(yaml.safe_dump(task, allow_unicode=True), encoding="utf-8")

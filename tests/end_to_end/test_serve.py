@@ -27,7 +27,9 @@ def test_an_applicant_gets_a_label_and_a_probability(table_model: Served) -> Non
 
 def test_a_missing_field_null_and_nan_are_the_same(table_model: Served) -> None:
     absent = {name: value for name, value in APPLICANT.items() if name != "income"}
-    answers = [table_model.ask([row])[0] for row in (absent, APPLICANT | {"income": None}, APPLICANT | {"income": math.nan})]
+    answers = [
+        table_model.ask([row])[0] for row in (absent, APPLICANT | {"income": None}, APPLICANT | {"income": math.nan})
+    ]
     assert answers[0] == answers[1] == answers[2]
 
 
@@ -82,7 +84,9 @@ def test_a_file_is_scored_as_the_served_model_answers(table_model: Served, tmp_p
         assert max(abs(scored["probability"] - [answer["probability"] for answer in answers])) < 1e-9
 
 
-def test_a_file_without_a_column_of_the_model_is_refused_and_leaves_nothing(table_model: Served, tmp_path: Path) -> None:
+def test_a_file_without_a_column_of_the_model_is_refused_and_leaves_nothing(
+    table_model: Served, tmp_path: Path
+) -> None:
     pd.DataFrame([{k: v for k, v in APPLICANT.items() if k != "housing"}]).to_csv(tmp_path / "in.csv", index=False)
     done = run("ratchet", "score", "-c", table_model.config, "--input", tmp_path / "in.csv", "--output",
                tmp_path / "out.csv", cwd=table_model.place)  # fmt: skip

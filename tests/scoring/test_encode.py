@@ -168,6 +168,13 @@ def test_a_text_among_others_is_what_it_is_alone(texts):
     np.testing.assert_array_equal(dense(*texts), np.vstack([dense(text) for text in texts]))
 
 
+def test_a_syllable_of_hangul_is_one_letter_however_it_is_stored():
+    letters = TextEncoder("text", (1, 1), None, 12, np.ones(2**12, dtype=np.float32))
+    for form in ("NFC", "NFD"):
+        matrix = letters.encode(rows_of(unicodedata.normalize(form, "각"), "각나"))
+        assert np.diff(matrix.indptr).tolist() == [2, 3]  # with the blank around the word
+
+
 def test_capitals_do_not_matter():
     np.testing.assert_array_equal(*dense("GREAT Film É", "great film é"))
 

@@ -33,6 +33,7 @@ def rows(*values):
 
 
 @given(st.lists(MARGIN, min_size=1))
+@settings(deadline=None)
 def test_no_margin_is_too_large_for_a_probability(margins):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -42,6 +43,7 @@ def test_no_margin_is_too_large_for_a_probability(margins):
 
 
 @given(st.floats(-30, 30))
+@settings(deadline=None)
 def test_a_probability_and_its_log_odds_belong_together(margin):
     probability = float(sigmoid(np.array(margin)))
     assert np.log(probability / (1 - probability)) == pytest.approx(margin, rel=1e-3, abs=1e-9)
@@ -49,6 +51,7 @@ def test_a_probability_and_its_log_odds_belong_together(margin):
 
 
 @given(st.lists(st.lists(st.floats(-1e307, 1e307), min_size=3, max_size=3), min_size=1, max_size=20))
+@settings(deadline=None)
 def test_the_probabilities_of_several_classes_add_up_to_one(margins):
     margins = np.array(margins)
     with warnings.catch_warnings():
@@ -61,6 +64,7 @@ def test_the_probabilities_of_several_classes_add_up_to_one(margins):
 
 
 @given(st.floats(-300, 300), st.floats(-1000, 1000))
+@settings(deadline=None)
 def test_two_classes_by_softmax_are_one_by_sigmoid(margin, shift):
     both = softmax(np.array([[shift, shift + margin]]))
     np.testing.assert_allclose(both[0, 1], sigmoid(np.array(margin)), atol=1e-9)

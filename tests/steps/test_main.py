@@ -6,7 +6,9 @@ from pathlib import Path
 from tests.conftest import Told
 
 
-def test_the_main_job_brings_a_model_to_production(ratchet: Callable[..., Told], task_file: Callable[..., Path]) -> None:
+def test_the_main_job_brings_a_model_to_production(
+    ratchet: Callable[..., Told], task_file: Callable[..., Path]
+) -> None:
     told = ratchet("run", "-c", task_file(), "--json")
     assert told.code == 0, told.err
     assert told.json["stage"] == "Production"

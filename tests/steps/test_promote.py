@@ -54,7 +54,9 @@ def test_the_same_run_again_does_nothing_twice(champion: Path, ratchet: Callable
 def test_a_refusal_lists_every_reason_with_its_figure_and_moves_nothing(
     ratchet: Callable[..., Told], task_file: Callable[..., Path], workplace: Path
 ) -> None:
-    gates = {"staging": [{"metric": "roc_auc", "minimum": 0.99}, {"metric": "log_loss", "maximum": 0.01}, {"beats": "dummy"}]}
+    gates = {
+        "staging": [{"metric": "roc_auc", "minimum": 0.99}, {"metric": "log_loss", "maximum": 0.01}, {"beats": "dummy"}]
+    }
     told = ratchet("run", "-c", task_file(gates=gates), "--json")
     assert told.code == 1
     assert "roc_auc 0." in told.json["error"]

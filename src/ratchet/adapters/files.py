@@ -23,7 +23,6 @@ SIDES = ("train", "valid", "test")
 SIDE, GROUP, SOURCE = "ratchet_side", "ratchet_group", "ratchet_source"
 ROW_GROUP = 65_536
 QUOTE = '"'
-GLOB_SIGNS = re.compile(r"([*?\[])")  # in square brackets each stands for itself: a file `a [1].csv` is not `a 1.csv`
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
            "FLOAT", "DOUBLE", "DECIMAL", "UHUGEINT")  # fmt: skip
 DUCKDB_TYPES = {"number": "DOUBLE", "text": "VARCHAR", "date": "TIMESTAMP"}
@@ -46,8 +45,11 @@ def workspace(folder: Path, tables: list[Table]) -> Iterator[duckdb.DuckDBPyConn
     with duckdb.connect(":memory:") as db:
         db.execute(f"SET temp_directory = {literal(str(folder / 'spill'))}")
         db.execute("SET enable_progress_bar = false; SET python_enable_replacements = false")
+        # It trusts the range that a Parquet file states, which leaves NaN out: isnan() is false of every row then.
+        db.execute("SET disabled_optimizers = 'statistics_propagation'")
         db.execute("SET TimeZone = 'UTC'")  # a time with a zone is text in a row's key, the same on every machine
-        allowed = ", ".join(literal(str(file)) for table in tables for file in table.files)
+        found = [file for table in tables for file in table.files]
+        allowed = ", ".join(literal(name) for file in found for name in (str(file), _pattern(file)))
         db.execute(f"SET allowed_paths = [{allowed}]")
         db.execute(f"SET allowed_directories = [{literal(str(folder))}]")
         db.execute("SET enable_external_access = false; SET autoinstall_known_extensions = false")
@@ -60,11 +62,16 @@ def workspace(folder: Path, tables: list[Table]) -> Iterator[duckdb.DuckDBPyConn
             shutil.rmtree(folder / "spill", ignore_errors=True)
 
 
+def _pattern(file: Path) -> str:
+    """The file's name as DuckDB's glob, which would take the file `a 1.csv` for `a [1].csv`."""
+    return re.sub(r"([*?\[])", r"[\1]", str(file))
+
+
 def _attach(db: duckdb.DuckDBPyConnection, table: Table) -> None:
     if table.frame is not None:
         db.register(table.name, table.frame)
         return
-    files = "[" + ", ".join(literal(GLOB_SIGNS.sub(r"[\1]", str(file))) for file in table.files) + "]"
+    files = "[" + ", ".join(literal(_pattern(file)) for file in table.files) + "]"
     # By name: without it the first part decides, and a 1.5 in the second is cut to the first one's whole number.
     parquet = f"read_parquet({files}, union_by_name = true)"
     reader = parquet if table.is_parquet else f"read_csv({files}{_csv_options(table)})"
@@ -192,16 +199,15 @@ def _kind(duckdb_type: str) -> str:
 
 def _value(name: str, duckdb_type: str) -> str:
     """SQL of the column's value; a NaN is a missing cell, as in pandas."""
-    # Not nullif: in DuckDB 2.0.0 it lets the NaN of a Parquet file through.
     column = quoted(name)
-    return f"CASE WHEN NOT isnan({column}) THEN {column} END" if duckdb_type in ("FLOAT", "DOUBLE") else column
+    return f"nullif({column}, 'nan'::DOUBLE)" if duckdb_type in ("FLOAT", "DOUBLE") else column
 
 
 def _cast(name: str, duckdb_type: str, keep: bool) -> str:
     kind, value = _kind(duckdb_type), _value(name, duckdb_type)
     inexact = kind == "number" and duckdb_type.startswith(("DECIMAL", "HUGEINT", "UHUGEINT"))
     if inexact or (kind == "number" and not keep):
-        return f"({value})::DOUBLE AS {quoted(name)}"
+        return f"{value}::DOUBLE AS {quoted(name)}"
     if kind == "text" and duckdb_type != "VARCHAR":
         return f"{value}::VARCHAR AS {quoted(name)}"
     return f"{value} AS {quoted(name)}"

@@ -228,7 +228,7 @@ def record_trial(parent: Run, name: str, times_ms: tuple[int, int], status: str,
     """
     from mlflow.entities import Metric, Param
 
-    tags = {PARENT: parent.id, "mlflow.runName": name, STEP: "trial", "mlflow.user": getpass.getuser()}
+    tags = {PARENT: parent.id, "mlflow.runName": name, STEP: "trial", "mlflow.user": getpass.getuser()} | _source()
     run = parent.client.create_run(parent.experiment_id, times_ms[0], tags=tags | entries["tags"])
     metrics = [Metric(n, float(v), times_ms[1], int(s)) for n, s, v in entries["metrics"] if not math.isnan(v)]
     params = [Param(n, str(v)) for n, v in entries["params"].items()]

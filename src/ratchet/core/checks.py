@@ -27,8 +27,12 @@ def kind_of_target(task: Task, values: Sequence[tuple[Any, int]]) -> tuple[Kind,
     if len(distinct) < 2:
         shown = f"only {distinct[0]!r}" if distinct else "no value at all"
         raise DataError(f"data.target: {name!r} holds {shown}; there is nothing to learn")
+    if odd := [value for value in distinct if not isinstance(value, str | int | float)]:
+        raise DataError(f"data.target: {name!r} holds dates such as {odd[0]}; predict a number or a class instead")
     numeric = all(isinstance(value, int | float) for value in distinct)
     kind = task.problem.kind or _seen_kind(task, distinct, numeric)
+    if task.data.positive is not None and kind != "binary":
+        raise DataError(f"data.positive: is for a binary target; {name!r} is {kind}")
     if kind == "regression":
         if not numeric:
             raise DataError(f"problem.kind: regression needs numbers, {name!r} holds {distinct[0]!r}")
@@ -69,11 +73,9 @@ def findings(task: Task, profile: Sequence[Mapping[str, Any]], counts: Mapping[s
 
     counts: rows, missing_targets, repeated_rows, rows_on_two_sides, missing_ids, repeated_ids.
     """
-    found = []
     rows = max(counts["rows"], 1)
-    for key in ("by", "period", "licence"):
-        if getattr(task.data.collected, key) == "unknown":
-            found.append(f"data.collected.{key} is unknown: say where the data come from")
+    unknown = [key for key in ("by", "period", "licence") if getattr(task.data.collected, key) == "unknown"]
+    found = [f"data.collected.{key} is unknown: say where the data come from" for key in unknown]
     if counts["missing_targets"]:
         found.append(f"{counts['missing_targets']:,} rows have no target and were left out")
     if counts["unplaced_rows"]:
@@ -88,10 +90,8 @@ def findings(task: Task, profile: Sequence[Mapping[str, Any]], counts: Mapping[s
     for key, word in (("missing_ids", "have no"), ("repeated_ids", "repeat an")):
         if counts.get(key):
             found.append(f"{counts[key]:,} rows {word} id ({task.data.id})")
-    for entry in profile:
-        if MANY_MISSING < entry["missing"] < 1:
-            found.append(f"{entry['name']}: {entry['missing']:.0%} of the values are missing")
-    return found
+    thin = [entry for entry in profile if MANY_MISSING < entry["missing"] < 1]
+    return found + [f"{entry['name']}: {entry['missing']:.0%} of the values are missing" for entry in thin]
 
 
 def leaks(rows: pd.DataFrame, kinds: Mapping[str, str], target: np.ndarray, kind: Kind) -> list[str]:

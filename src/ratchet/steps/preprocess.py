@@ -171,6 +171,8 @@ def _check_sides(about: dict[str, Any], splits: Path, task: Task) -> None:
         if about["classes"] and len(found := np.unique(target)) < 2:
             only = about["classes"][int(found[0])]
             raise DataError(f"split: {side} holds one class only ({only!r}, {len(target)} rows); enlarge its share")
+        if side == "train" and (lost := sorted({*range(len(about["classes"]))} - set(target.tolist()))):
+            raise DataError(f"split: train holds no row of class {about['classes'][lost[0]]!r}; enlarge its share")
         if about["kind"] == "regression" and not np.isfinite(target).all():
             raise DataError(f"data.target: {task.data.target!r} holds infinite numbers in {side}; remove them")
     sample = files.read_side(splits, "train").head(LEAK_ROWS)

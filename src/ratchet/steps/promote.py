@@ -61,9 +61,7 @@ def _advance(session: Session, run: Run, evaluated: Evaluated, to: Target) -> Pr
             continue
         former = registry.move(session.client, version, stage)
         if former and stage == PRODUCTION:  # where a rollback leads back to
-            session.client.set_model_version_tag(
-                version.name, str(version.number), registry.FORMER, str(former.number)
-            )
+            session.client.set_model_version_tag(version.name, str(version.number), registry.FORMER, str(former.number))
         version = registry.numbered(session.client, version.name, version.number)
     return Promoted(run.id, version, verdicts)
 
