@@ -101,7 +101,7 @@ class Read(Section):
     """How a delimited file is read; unset: seen from the file."""
 
     sep: str | None = Field(None, min_length=1, max_length=4, description="Separator; unset: seen.")
-    quote: str | None = Field(None, max_length=1, description='Quote character; "" for none; unset: seen.')
+    quote: str | None = Field(None, max_length=1, description='Quote character, unset: the double quote; "" for none.')
     encoding: str = Field("utf-8", description="Encoding, by its Python name (cp949, euc-kr, latin-1).")
     na: tuple[str, ...] = Field(("", "NA", "NaN", "null"), description="Cells that mean missing.")
     types: dict[str, Literal["number", "text", "date"]] = Field({}, description="Types that are not seen right.")

@@ -186,8 +186,9 @@ def test_the_split_is_the_same_in_another_time_zone():
         "t = pd.DataFrame({'at': pd.date_range('2024-01-01', periods=300, freq='h', tz='Asia/Seoul'), 'y': 1});"
         "print(split(t).side.tolist())"
     )
+    path = os.pathsep.join(sys.path)
     told = [
-        subprocess.run([sys.executable, "-c", code], env={"TZ": zone, "PYTHONPATH": os.pathsep.join(sys.path)}, check=True,
+        subprocess.run([sys.executable, "-c", code], env={"TZ": zone, "PYTHONPATH": path}, check=True,
                        capture_output=True, text=True, cwd=Path(__file__).parents[2]).stdout
         for zone in ("UTC", "Asia/Seoul")
     ]  # fmt: skip

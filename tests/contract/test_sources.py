@@ -499,6 +499,26 @@ def test_a_row_with_too_few_or_too_many_cells_is_refused_and_not_lost(row, befor
         read(place, Source(uris=("a.csv",)))
 
 
+@pytest.mark.parametrize("mark", ["#", "//", "--", "%", ";"])
+def test_a_line_that_looks_like_a_remark_is_a_row_or_an_error_and_never_lost(mark, place):
+    (place.folder / "data" / "a.csv").write_text(f"text,y\n{mark}one,1\nhello,2\n{mark}two,3\n{mark}three,4\n")
+    assert read(place, Source(uris=("a.csv",)))["text"].tolist() == [
+        f"{mark}one",
+        "hello",
+        f"{mark}two",
+        f"{mark}three",
+    ]
+    (place.folder / "data" / "a.csv").write_text(f"text,y\n{mark} a remark\nhello,2\n{mark}two,3\n{mark}three,4\n")
+    with pytest.raises(DataError):
+        read(place, Source(uris=("a.csv",)))
+
+
+def test_lines_above_the_header_are_told_and_not_skipped(place):
+    (place.folder / "data" / "a.csv").write_text("Report of May\n\na,b,y\n1,2,3\n4,5,6\n")
+    with pytest.raises(DataError, match=r"no column 'y'; the columns are Report of May"):
+        read(place, Source(uris=("a.csv",)))
+
+
 cells = ["it", "'tis", "'q'", "'", '"', "#x", "# x", "//", "a,b", 'say "hi"', '"whole"', "two\nlines", "가나다", "x;y"]
 cells += ["t\tt", "a|b", "", "-", "\\", "  pad ", '5" x', "don't", "\\N", "a: b", "{'a': 1}", "=1+1", "😀", "NULL"]
 words = st.sampled_from(cells)

@@ -139,7 +139,7 @@ def gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path) 
     order = [quoted(split.column)] if isinstance(split, TimeSplit) else []
     order += [f"md5({_joined(list(kinds))})"] if order or data.query else []
     target = _value(data.target, columns[data.target])
-    select = f"SELECT {', '.join(shown + extra)} FROM everything WHERE {target} IS NOT NULL"
+    select = f"SELECT {', '.join(shown + extra)} FROM ratchet_rows WHERE {target} IS NOT NULL"
     select += f" ORDER BY {', '.join(order)}" if order else ""
     _run(db, f"COPY ({select}) TO {literal(str(rows))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})", "data")
     return kinds
@@ -155,7 +155,7 @@ def _run(db: duckdb.DuckDBPyConnection, sql: str, place: str) -> duckdb.DuckDBPy
 
 
 def attach_all(db: duckdb.DuckDBPyConnection, data: Data, split: Split) -> dict[str, str]:
-    """Create the view `everything`; return its columns with their DuckDB types."""
+    """Create the view `ratchet_rows`; return its columns with their DuckDB types."""
     if isinstance(split, SourceSplit):
         parts = (f"SELECT *, {literal(n)} AS {SOURCE} FROM {quoted(n)}" for n in (*split.train, *split.test))
         sql, place = " UNION ALL BY NAME ".join(parts), "data.sources"
@@ -163,8 +163,8 @@ def attach_all(db: duckdb.DuckDBPyConnection, data: Data, split: Split) -> dict[
         sql, place = f"SELECT * FROM ({_one_select(db, data.query)}\n)", "data.query"
     else:
         sql, place = f"SELECT * FROM {quoted(next(iter(data.sources)))}", "data.sources"
-    _run(db, f"CREATE VIEW everything AS {sql}", place)
-    return {name: kind for name, kind, *_ in _run(db, "DESCRIBE everything", place).fetchall()}
+    _run(db, f"CREATE VIEW ratchet_rows AS {sql}", place)
+    return {name: kind for name, kind, *_ in _run(db, "DESCRIBE ratchet_rows", place).fetchall()}
 
 
 def _one_select(db: duckdb.DuckDBPyConnection, query: str) -> str:
@@ -248,7 +248,7 @@ def _side_by_time(db: duckdb.DuckDBPyConnection, split: TimeSplit) -> str:
     column = quoted(split.column)
     shares = [split.train, split.train + split.valid]
     # As text: a time with a zone would need a package of its own to become a Python value.
-    sql = f"SELECT quantile_disc({column}, {shares})::VARCHAR[] FROM everything"
+    sql = f"SELECT quantile_disc({column}, {shares})::VARCHAR[] FROM ratchet_rows"
     cuts = _run(db, sql, "split.column").fetchall()[0][0]
     if cuts is None:
         raise DataError(f"split.column: {split.column!r} has no value in any row")
@@ -285,7 +285,7 @@ def count_targets(db: duckdb.DuckDBPyConnection, target: str, rows: Path) -> tup
     """Return how many rows lack a target, and the 1,001 most frequent values of it with their counts."""
     column = quoted(target)
     table = f"read_parquet({literal(str(rows))})"
-    lost = f"SELECT (SELECT count(*) FROM everything) - (SELECT count(*) FROM {table})"
+    lost = f"SELECT (SELECT count(*) FROM ratchet_rows) - (SELECT count(*) FROM {table})"
     missing = _run(db, lost, "data.target").fetchall()[0][0]
     sql = f"SELECT {column} AS value, count(*) AS n FROM {table} GROUP BY value ORDER BY n DESC, value LIMIT 1001"
     return int(missing), [(value, int(count)) for value, count in _run(db, sql, "data.target").fetchall()]

@@ -247,13 +247,19 @@ def read_json(client: "MlflowClient", run_id: str, path: str) -> Any:
 
 
 def fetch(client: "MlflowClient", run_id: str, path: str) -> Path:
-    """Return the local path of an artifact: itself where it is local, else a copy that is kept."""
+    """Return the local path of an artifact: itself where it is local, else a copy that is kept.
+
+    Raises FileNotFoundError if somebody removed it from a local store.
+    """
     from mlflow.artifacts import download_artifacts
     from mlflow.utils.file_utils import local_file_uri_to_path
 
     root = client.get_run(run_id).info.artifact_uri
     if "://" not in root or root.startswith("file:"):
-        return Path(local_file_uri_to_path(root)) / path
+        found = Path(local_file_uri_to_path(root)) / path
+        if not found.exists():
+            raise FileNotFoundError(found)
+        return found
     kept = Settings.from_env().home / "cache" / "runs" / run_id
     if (kept / path).exists():
         return kept / path

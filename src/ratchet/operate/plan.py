@@ -43,7 +43,7 @@ def _look(session: Session) -> tuple[int, int]:
     folder = session.settings.home / "work-plan"
     with files.workspace(folder, session.tables) as db:
         columns = files.attach_all(db, session.task.data, session.task.split)
-        rows = db.execute("SELECT count(*) FROM everything").fetchall()[0][0]
+        rows = db.execute("SELECT count(*) FROM ratchet_rows").fetchall()[0][0]
     return int(rows), len(columns)
 
 

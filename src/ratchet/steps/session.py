@@ -85,17 +85,24 @@ class Session:
         found = None if self.force else tracking.find_finished(self.client, name, key)
         adopts = parent is None and "MLFLOW_RUN_ID" in os.environ
         if found and not adopts:
-            self.progress.step(name, "reused")
-            return recall(found[0])
+            try:
+                return self._recalled(name, found[0], recall)
+            except FileNotFoundError:
+                self.progress.note(f"{name}: the files of run {found[0]} are gone, so it runs again")
+                found = None
         with tracking.opened(self.client, self.task.name, name, parent) as run:
             if found:  # `mlflow run` opened a run for this step: it points at the one that is used again
                 run.set_tags({"ratchet.reused": found[0]})
-                self.progress.step(name, "reused")
-                return recall(found[0])
+                return self._recalled(name, found[0], recall)
             self.progress.step(name, "running")
             result = work(run)
             run.set_tags({tracking.KEY: key})
         self.progress.step(name, "done")
+        return result
+
+    def _recalled(self, name: str, run_id: str, recall: Callable[[str], Result]) -> Result:
+        result = recall(run_id)
+        self.progress.step(name, "reused")
         return result
 
 
