@@ -365,6 +365,11 @@ class Settings:
     data_folders: tuple[Path, ...]
     home: Path
 
+    @property
+    def downloads(self) -> Path:
+        """The folder for what https sources bring: `data`, beside the home folder."""
+        return self.home.parent / "data"
+
     @classmethod
     def from_env(cls) -> Self:
         """Read MLFLOW_TRACKING_URI, RATCHET_DATABASE_URL and RATCHET_DATA.

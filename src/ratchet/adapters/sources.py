@@ -63,7 +63,7 @@ def locate(name: str, source: Source, settings: Settings) -> Table:
         if scheme in ("https", "http"):
             if not source.sha256 and not _on_this_machine(uri):
                 raise DataError(f"{uri}: a download needs data.sources.{name}.sha256: the accepted digests")
-            found = download.fetch(uri, settings.data_folders[0], source.sha256, tried)
+            found = download.fetch(uri, settings.downloads, source.sha256, tried)
         elif scheme:
             raise DataError(f"{uri}: no source kind {scheme!r}; use a file name, https, sklearn or synthetic")
         else:
