@@ -171,7 +171,7 @@ def test_every_parameter_of_an_entry_point_reaches_its_command(name: str) -> Non
     entry = ENTRY_POINTS[name]
     used = [field for _, field, _, _ in string.Formatter().parse(entry["command"]) if field]
     assert sorted(used) == sorted(entry["parameters"])
-    chosen = {"trials": "3", "jobs": "2", "seed": "5", "to": "staging"}
+    chosen = {"trials": "3", "jobs": "2", "seed": "5", "to": "staging", "port": "5002"}
     given = {field: chosen.get(field, f"it's a {field}.csv") for field in used}
     _, read = parsed(entry, given)
     assert set(given.values()) <= {str(value) for value in read.values()}
@@ -183,7 +183,7 @@ def test_a_parameter_is_a_string_so_that_a_git_address_works(name: str) -> None:
 
 
 def test_the_steps_are_all_entry_points() -> None:
-    assert {"main", "preprocess", "train", "evaluate", "promote", "score"} <= set(ENTRY_POINTS)
+    assert {"main", "preprocess", "train", "evaluate", "promote", "serve", "score"} <= set(ENTRY_POINTS)
 
 
 def test_the_task_that_runs_when_nothing_is_said_is_there() -> None:
