@@ -36,9 +36,9 @@ def call(place: Path, *words: str) -> dict[str, Any]:
         cwd=place, capture_output=True, text=True, check=False,
         env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{place / 'mlflow.db'}"},
     )  # fmt: skip
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     if done.returncode:
-        raise SystemExit(f"{' '.join(words)}: {found.get('error', done.stderr)}")
+        raise SystemExit(f"{' '.join(words)}: {done.stdout}{done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 

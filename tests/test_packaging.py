@@ -119,7 +119,7 @@ def requirements_of(folder: Path, kind: str) -> list[Requirement]:
         "name": "small", "data": {"sources": {"rows": {"uris": ["rows.csv"]}}, "target": "left"},
         "features": {"kind": kind, "hash_bits": 10}, "search": {"folds": 2},
     })  # fmt: skip
-    return [Requirement(line) for line in requirements(Bench(task, Prepared("run", folder, about)))]
+    return [Requirement(line) for line in requirements(Bench(task, Prepared("run", folder, about), threads=1))]
 
 
 @pytest.mark.parametrize("kind", ["tabular", "text"])

@@ -6,7 +6,7 @@ Heavy imports stay inside the commands, so that `ratchet --help` answers at once
 import io
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ratchet import __version__
-from ratchet.errors import ConfigError, RatchetError
+from ratchet.errors import ConfigError, GateRefused, RatchetError
 
 if TYPE_CHECKING:
     from ratchet.config import Task
     from ratchet.steps.session import Session
 
 INTERRUPTED = 130
+SERVE_PORT = 5001
 
 
 def _blank_is_unset(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -73,9 +74,8 @@ def _session(config: str, as_json: bool, force: bool, **options: Any) -> "Iterat
     from ratchet.steps.session import Session
 
     task, settings = _task(config, options), Settings.from_env()
-    if not as_json:
-        Live().note(f"watch: {_ui(settings.tracking_uri)}")
     progress = Quiet() if as_json else Live()
+    progress.note(f"watch: {_ui(settings.tracking_uri)}")
     try:
         with tracking.reachable(settings):
             yield Session(task, settings, tracking.client(settings), progress, force)
@@ -85,9 +85,10 @@ def _session(config: str, as_json: bool, force: bool, **options: Any) -> "Iterat
 
 
 def _ui(tracking_uri: str) -> str:
-    if tracking_uri.startswith("http"):
-        return tracking_uri
-    return f"mlflow ui --backend-store-uri {tracking_uri}"
+    from ratchet.config import masked
+
+    shown = masked(tracking_uri)
+    return shown if shown.startswith("http") else f"mlflow ui --backend-store-uri {shown}"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -111,7 +112,13 @@ def run(ask: bool, plan: bool, as_json: bool, **options: Any) -> None:
             found = planning.plan(session)
             console.as_json(found) if as_json else console.plan(found)
             return
-        done = main.main(session)
+        try:
+            done = main.main(session)
+        except GateRefused as refusal:
+            if refusal.report and not as_json:
+                console.report(refusal.report)
+                console.gates(refusal.gates)
+            raise
         if as_json:
             console.as_json(main.as_json(done, session.task.name))
             return
@@ -127,22 +134,21 @@ def _show_how_to_ask(session: "Session", version: Any, config: str, ask: bool) -
 
     from ratchet import console
     from ratchet.adapters import registry
+    from ratchet.config import SERVE_HOST
     from ratchet.operate import serve
 
     folder = registry.download(version.uri)
     body = serve.sample_rows(folder)
     body["dataframe_records"] = body["dataframe_records"][:1]
     shown = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
-    url = "http://127.0.0.1:5001"
     if ask:
         session.progress.step("serve", "running")
-        with serve.serving(folder, serve.free_port(), "local", session.settings) as url:
-            answer = serve.ask(url, body)
+        with serve.serving(folder, serve.free_port(), "local", session.settings) as server:
+            answer = serve.ask(server.url, body)
         session.progress.step("serve", "done")
-    console.say(f"serve it:  ratchet serve -c {config} --port 5001")
-    console.say(
-        f"ask it:    curl -s {url.rsplit(':', 1)[0]}:5001/invocations -H 'Content-Type: application/json' -d '{shown}'"
-    )
+    url = f"http://{SERVE_HOST}:{SERVE_PORT}/invocations"
+    console.say(f"serve it:  ratchet serve -c {config} --port {SERVE_PORT}")
+    console.say(f"ask it:    curl -s {url} -H 'Content-Type: application/json' -d '{shown}'")
     if ask:
         console.say(f"answer:    {json.dumps(answer, ensure_ascii=False)}")
     console.say(f"compare:   {_ui(session.settings.tracking_uri)}")
@@ -224,7 +230,9 @@ def rollback(as_json: bool, **options: Any) -> None:
 @cli.command()
 @_task_options
 @click.option("--stage", default="Production", show_default=True, help="The stage whose version is served.")
-@click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0 for any free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=SERVE_PORT, show_default=True, help="0 for any free one."
+)
 @click.option(
     "--env-manager", type=click.Choice(["local", "uv", "virtualenv", "conda"]), default="local", show_default=True,
     help="The environment: this one, or one built from the model's own requirements.",
@@ -238,14 +246,14 @@ def serve(stage: str, port: int, env_manager: str, as_json: bool, **options: Any
     with _session(as_json=as_json, **options) as session:
         version = registry.behind(session.client, session.task.name, stage)
         folder = registry.download(version.uri)
-        with operation.serving(folder, port or operation.free_port(), env_manager, session.settings) as url:
+        with operation.serving(folder, port or operation.free_port(), env_manager, session.settings) as server:
             if as_json:
-                console.as_json({"task": session.task.name, "url": url, "model_uri": version.uri})
+                console.as_json({"task": session.task.name, "url": server.url, "model_uri": version.uri})
                 sys.stdout.flush()
             else:
-                console.say(f"{version.uri} ({version.stage}) answers at {url}/invocations; Ctrl-C stops it")
+                console.say(f"{version.uri} ({version.stage}) answers at {server.url}/invocations; Ctrl-C stops it")
             try:
-                operation.wait(url)
+                server.wait()
             except KeyboardInterrupt:
                 session.progress.note("stopping")
 
@@ -346,18 +354,17 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _fail("stopped; the same command goes on from here", INTERRUPTED)
-    except (RatchetError, BrokenPipeError) as error:
+    except GateRefused as error:
+        report = error.report or {}
+        _fail(str(error), 1, {"gates": error.gates, "metrics": report.get("metrics", {})})
+    except (RatchetError, OSError) as error:
         _fail(str(error), 1)
 
 
-def _fail(text: str, code: int) -> None:
+def _fail(text: str, code: int, more: Mapping[str, Any] | None = None) -> None:
     from ratchet import console
 
     if "--json" in sys.argv:
-        console.as_json({"error": text})
+        console.as_json({"error": text, **(more or {})})
     console.fault(text)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -44,6 +45,7 @@ METRICS: Mapping[str, Metric] = {
     "rmse": Metric(False, ("regression",)),
     "r2": Metric(True, ("regression",)),
 }
+SERVE_HOST = "127.0.0.1"
 SEARCH_METRIC: Mapping[str, str] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
 
 
@@ -297,8 +299,8 @@ class Gate(Section):
 class Gates(Section):
     """The conditions of each stage."""
 
-    staging: tuple[Gate, ...] = Field((), description="To enter Staging.")
-    production: tuple[Gate, ...] = Field((), description="To enter Production.")
+    staging: tuple[Gate, ...] = Field((Gate(beats="dummy"),), description="To enter Staging.")
+    production: tuple[Gate, ...] = Field((Gate(beats="dummy"),), description="To enter Production.")
 
 
 class Task(Section):
@@ -347,6 +349,14 @@ class Task(Section):
         return self.search.models or default
 
 
+def masked(uri: str) -> str:
+    """Return the URI as it may be shown: without its password."""
+    parts = urlsplit(uri)
+    if not parts.password:
+        return uri
+    return uri.replace(f":{parts.password}@", ":***@", 1)
+
+
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -364,6 +374,7 @@ class Settings:
     database_url: str
     data_folders: tuple[Path, ...]
     home: Path
+    threads: int = 1
 
     @property
     def downloads(self) -> Path:
@@ -388,7 +399,9 @@ class Settings:
             )
         folders = os.environ.get("RATCHET_DATA") or "data"
         data_folders = tuple(Path(folder) for folder in folders.split(":") if folder) or (Path("data"),)
-        return cls(tracking_uri, database_url, data_folders, home)
+        said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+        threads = int(said) if said.isdigit() and int(said) else os.cpu_count() or 1
+        return cls(tracking_uri, database_url, data_folders, home, threads)
 
 
 def _same_database(first: str, second: str) -> bool:

@@ -1,7 +1,8 @@
 """Every error a user may see. Each message names the place, the fault and the mend, in one line."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 
 class RatchetError(Exception):
@@ -21,7 +22,14 @@ class TrainError(RatchetError):
 
 
 class GateRefused(RatchetError):
-    """A version does not meet the gates of the stage it wants to enter."""
+    """A version does not meet the gates of the stage it wants to enter.
+
+    report: what evaluate found; gates: what each gate said, as plain values.
+    """
+
+    def __init__(self, text: str, report: Mapping[str, Any] | None = None, gates: Sequence[Any] = ()) -> None:
+        super().__init__(text)
+        self.report, self.gates = report, list(gates)
 
 
 class ServerError(RatchetError):

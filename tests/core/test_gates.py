@@ -10,8 +10,13 @@ from ratchet.core.gates import FAIL, INSUFFICIENT, PASS, Evidence, Verdict, judg
 BASELINES = {"dummy": {"cost": 0.4, "mae": 4.0}, "rule": {"cost": 0.3, "mae": 3.0}}
 
 
+OTHER_SPLIT = "the champion learned from another split"
+
+
 def verdict(gate, kind="binary", champion=None, comparable=True, baselines=None, **challenger):
-    evidence = Evidence(challenger, BASELINES if baselines is None else baselines, champion, comparable)
+    evidence = Evidence(
+        challenger, BASELINES if baselines is None else baselines, champion, None if comparable else OTHER_SPLIT
+    )
     (found,) = judge([Gate(**gate)], evidence, kind)
     return found
 
@@ -144,7 +149,9 @@ def test_a_better_challenger_never_fails_where_a_worse_one_passes(gate, one, oth
     worse, better = sorted([one, other], reverse=not rises)
     beside = None if champion is None else {gate.metric: champion}
     found = [
-        judge([gate], Evidence({gate.metric: figure}, {}, beside, comparable), "binary")[0].verdict
+        judge([gate], Evidence({gate.metric: figure}, {}, beside, None if comparable else OTHER_SPLIT), "binary")[
+            0
+        ].verdict
         for figure in (worse, better)
     ]
     assert found != [PASS, FAIL]

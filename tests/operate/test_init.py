@@ -94,13 +94,13 @@ def test_the_positive_class_keeps_the_type_it_has_in_the_data(
 
 def test_many_numbers_are_a_regression(write: Write) -> None:
     task = drafted(write(customers()), "age")
-    assert (task.problem.kind, task.data.positive, task.search.metric) == ("regression", None, "r2")
+    assert (task.problem.kind, task.data.positive, task.search.metric) == ("regression", None, "rmse")
     assert task.data.id == "customer_id"
 
 
 def test_several_classes_are_a_multiclass_task(write: Write) -> None:
     task = drafted(write(customers(grade=[["good", "fair", "bad"][row % 3] for row in range(ROWS)])), "grade")
-    assert (task.problem.kind, task.data.positive, task.search.metric) == ("multiclass", None, "accuracy")
+    assert (task.problem.kind, task.data.positive, task.search.metric) == ("multiclass", None, "log_loss")
 
 
 def test_a_column_of_sentences_is_a_text(write: Write) -> None:

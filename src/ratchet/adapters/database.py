@@ -1,5 +1,6 @@
 """The `ratchet` database: its address, its tables' home, and the lock that a stage change holds."""
 
+import re
 import sqlite3
 import time
 import zlib
@@ -18,7 +19,7 @@ def url(settings: Settings) -> str:
 
     `postgresql://` means another driver to SQLAlchemy 2.1 than the one that is installed, so the driver is named.
     """
-    address = settings.database_url.replace("postgresql://", "postgresql+psycopg2://", 1)
+    address = re.sub("^postgres(ql)?://", "postgresql+psycopg2://", settings.database_url)
     if address.startswith("sqlite:///"):
         Path(address.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     return address

@@ -131,14 +131,14 @@ def gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path) 
     if len(kinds) < 2:
         raise DataError(f"data: no column beside the target {data.target!r}; a wrong read.sep looks like this")
     shown = [_cast(name, columns[name], keep=name in (data.target, data.id)) for name in kinds]
-    key = _key(data, split, [name for name in kinds if name != data.target])
-    extra = [f"{_side(db, split, key)} AS {SIDE}"]
+    key = _joined(key_columns(data, split, kinds), kinds, data.id)
+    target = _value(data.target, columns[data.target])
+    extra = [f"{_side(db, split, key, target)} AS {SIDE}"]
     if isinstance(split, GroupSplit):
         extra.append(f"md5_number_lower({key}) AS {GROUP}")
     # Neither a join nor equal times have an order; training has to see the same one each time.
     order = [quoted(split.column)] if isinstance(split, TimeSplit) else []
-    order += [f"md5({_joined(list(kinds))})"] if order or data.query else []
-    target = _value(data.target, columns[data.target])
+    order += [f"md5({_joined(list(kinds), kinds)})"] if order or data.query else []
     select = f"SELECT {', '.join(shown + extra)} FROM ratchet_rows WHERE {target} IS NOT NULL"
     select += f" ORDER BY {', '.join(order)}" if order else ""
     _run(db, f"COPY ({select}) TO {literal(str(rows))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})", "data")
@@ -213,17 +213,21 @@ def _cast(name: str, duckdb_type: str, keep: bool) -> str:
     return f"{value} AS {quoted(name)}"
 
 
-def _key(data: Data, split: Split, features: list[str]) -> str:
-    """SQL of the text that decides a row's side: its group, its id, or without one all that it holds."""
+def key_columns(data: Data, split: Split, kinds: dict[str, str]) -> list[str]:
+    """Return the columns that decide a row's side: its group's, its id, or without one all but the target."""
     if isinstance(split, GroupSplit):
-        names = list(split.columns)
-    else:
-        names = [data.id] if data.id else features
-    return _joined(names)
+        return list(split.columns)
+    return [data.id] if data.id else [name for name in kinds if name != data.target]
 
 
-def _joined(names: list[str]) -> str:
-    return "concat_ws(chr(31), " + ", ".join(f"coalesce({quoted(n)}::VARCHAR, chr(30))" for n in names) + ")"
+def _joined(names: list[str], kinds: dict[str, str], id_column: str | None = None) -> str:
+    """SQL of one text of several cells. A number is written the same whether its column holds whole ones or not."""
+
+    def text(name: str) -> str:
+        as_number = kinds[name] == "number" and name != id_column
+        return f"{quoted(name)}::DOUBLE::VARCHAR" if as_number else f"{quoted(name)}::VARCHAR"
+
+    return "concat_ws(chr(31), " + ", ".join(f"coalesce({text(name)}, chr(30))" for name in names) + ")"
 
 
 def _share(key: str, salt: str) -> str:
@@ -231,24 +235,24 @@ def _share(key: str, salt: str) -> str:
     return f"('0x' || substr(md5({literal(salt)} || '|' || {key}), 1, 15))::UBIGINT / {16**15}.0"
 
 
-def _side(db: duckdb.DuckDBPyConnection, split: Split, key: str) -> str:
+def _side(db: duckdb.DuckDBPyConnection, split: Split, key: str, target: str) -> str:
     """SQL of the side of a row."""
     if isinstance(split, HashSplit | GroupSplit):
         share, cuts = _share(key, split.salt), (split.train, split.train + split.valid)
         return f"CASE WHEN {share} < {cuts[0]} THEN 'train' WHEN {share} < {cuts[1]} THEN 'valid' ELSE 'test' END"
     if isinstance(split, TimeSplit):
-        return _side_by_time(db, split)
+        return _side_by_time(db, split, target)
     column = SOURCE if isinstance(split, SourceSplit) else f"{quoted(split.column)}::VARCHAR"
     train, test = (", ".join(literal(str(value)) for value in values) for values in (split.train, split.test))
     held_out = f"CASE WHEN {_share(key, split.salt)} < {split.valid} THEN 'valid' ELSE 'train' END"
     return f"CASE WHEN {column} IN ({test}) THEN 'test' WHEN {column} IN ({train}) THEN {held_out} END"
 
 
-def _side_by_time(db: duckdb.DuckDBPyConnection, split: TimeSplit) -> str:
+def _side_by_time(db: duckdb.DuckDBPyConnection, split: TimeSplit, target: str) -> str:
     column = quoted(split.column)
     shares = [split.train, split.train + split.valid]
     # As text: a time with a zone would need a package of its own to become a Python value.
-    sql = f"SELECT quantile_disc({column}, {shares})::VARCHAR[] FROM ratchet_rows"
+    sql = f"SELECT quantile_disc({column}, {shares})::VARCHAR[] FROM ratchet_rows WHERE {target} IS NOT NULL"
     cuts = _run(db, sql, "split.column").fetchall()[0][0]
     if cuts is None:
         raise DataError(f"split.column: {split.column!r} has no value in any row")
@@ -274,6 +278,14 @@ def write_sides(db: duckdb.DuckDBPyConnection, rows: Path, folder: Path) -> dict
         if not counts[side]:
             raise DataError(f"split: no row fell into {side}; enlarge its share or check the values it names")
     return counts
+
+
+def sample(db: duckdb.DuckDBPyConnection, rows: Path, columns: list[str], limit: int) -> pd.DataFrame:
+    """Return some rows of train, the same ones each time, wherever they stand in the file."""
+    shown = ", ".join(quoted(name) for name in dict.fromkeys(columns))
+    table = f"read_parquet({literal(str(rows))})"
+    sql = f"SELECT {shown} FROM {table} WHERE {SIDE} = 'train' ORDER BY md5(({shown})::VARCHAR) LIMIT {limit}"
+    return db.sql(sql).to_arrow_table().to_pandas()
 
 
 def read_side(folder: Path, side: str, columns: list[str] | None = None) -> pd.DataFrame:

@@ -71,6 +71,26 @@ def _distribution(db: duckdb.DuckDBPyConnection, table: str, entry: dict[str, An
     return {}
 
 
+def far_values(db: duckdb.DuckDBPyConnection, rows: Path, kinds: dict[str, str]) -> dict[str, tuple[float, float]]:
+    """Return, by column, the share of values far outside the rest, and the most frequent of them.
+
+    Far: more than ten times the distance between the quartiles beyond them, as a code for missing often is.
+    """
+    table, found = f"read_parquet({literal(str(rows))})", {}
+    for name in (name for name, kind in kinds.items() if kind == "number"):
+        column = quoted(name)
+        sql = (
+            f"WITH q AS (SELECT quantile_cont({column}, 0.25) AS low, quantile_cont({column}, 0.75) AS high"
+            f" FROM {table})"
+            f" SELECT count(*) / (SELECT count(*) FROM {table}), mode({column}) FROM {table}, q WHERE high > low"
+            f" AND ({column} > high + 10 * (high - low) OR {column} < low - 10 * (high - low))"
+        )
+        share, value = db.execute(sql).fetchall()[0]
+        if share:
+            found[name] = (float(share), float(value))
+    return found
+
+
 def count(db: duckdb.DuckDBPyConnection, rows: Path) -> int:
     """Count the rows."""
     return int(db.execute(f"SELECT count(*) FROM read_parquet({literal(str(rows))})").fetchall()[0][0])

@@ -47,7 +47,7 @@ def log_model(run: "Run", scorer: Path, entry_point: Path, about: Mapping[str, A
     """Log a scorer's folder as an MLflow model of the run; return its URI, `models:/<model id>`.
 
     entry_point: the file that MLflow copies into the model and runs to load it; about: signature columns
-    (`inputs`, `outputs`: name -> (type, required)), `requirements`, `metadata` and `sample` rows.
+    (`inputs`, `outputs`: name -> (type, required)), `requirements` and `metadata`.
     """
     import mlflow
     from mlflow.models import Model, ModelSignature
@@ -181,22 +181,24 @@ def register(client: "MlflowClient", name: str, model_uri: str, run_id: str, abo
     return numbered(client, name, int(made.version))
 
 
-def move(client: "MlflowClient", version: Version, stage: str) -> Version | None:
+def move(client: "MlflowClient", version: Version, stage: str, remember: bool = False) -> Version | None:
     """Move a version to a stage, its alias with it; archive who was there and return that one.
 
+    remember: note on the version whom it replaced, where a rollback leads back to.
     Call it under the lock of the model. Raises ServerError if the registry does not show the move afterwards.
     """
     name = version.name
     version = numbered(client, name, version.number)
     former = in_stage(client, name, stage) if stage in ALIASES else None
     if former and former.number == version.number:
-        return None
-    if former:
-        _transition(client, former, ARCHIVED)
-    _transition(client, version, stage)
+        former = None
+    if former and remember:  # before the move: a crash in the middle must not lose the way back
+        client.set_model_version_tag(name, str(version.number), FORMER, str(former.number))
+    if version.stage != stage:
+        _transition(client, version, stage)
     if stage in ALIASES:
         client.set_registered_model_alias(name, ALIASES[stage], str(version.number))
-    for alias in set(version.aliases) - {ALIASES.get(stage)}:
+    for alias in set(version.aliases) & (set(ALIASES.values()) - {ALIASES.get(stage)}):
         client.delete_registered_model_alias(name, alias)
     _verify(client, version, stage)
     return former
@@ -205,7 +207,9 @@ def move(client: "MlflowClient", version: Version, stage: str) -> Version | None
 def _transition(client: "MlflowClient", version: Version, stage: str) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*transition_model_version_stage.*", category=FutureWarning)
-        client.transition_model_version_stage(version.name, str(version.number), stage)
+        client.transition_model_version_stage(
+            version.name, str(version.number), stage, archive_existing_versions=stage in ALIASES
+        )
 
 
 def _verify(client: "MlflowClient", version: Version, stage: str) -> None:

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ratchet.config import METRICS, Search
-from ratchet.errors import TrainError
+from ratchet.config import METRICS, Search, masked
+from ratchet.errors import ServerError, TrainError
 
 if TYPE_CHECKING:
     import optuna
 
 HEARTBEAT_S, GRACE_S = 20, 60
 RETRIES = 3
+MIN_TRIALS = 8  # fewer say nothing about which parameter matters
 
 
 @dataclass(frozen=True)
@@ -78,21 +79,27 @@ class Plan:
 Objective = Callable[[str, Mapping[str, Any], Callable[[int, float], bool]], Outcome]
 
 
-def tune(objective: Objective, plan: Plan, url: str, on_trial: Callable[[list[Trial]], None]) -> list[Trial]:
+def tune(objective: Objective, plan: Plan, url: str, on_trial: Callable[[list[Trial], int], None]) -> list[Trial]:
     """Run trials until the budget is met; return all finished ones of the study, also those of earlier runs.
 
-    on_trial is called with all finished trials after each one, and once at the start.
-    Raises TrainError if no trial completes.
+    on_trial is called with all finished trials and the budget after each one, from the thread that ran it, and once
+    at the start.
+    Raises TrainError if no trial completes, ServerError if the database cannot be opened.
     """
-    study = _study(plan, url)
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        study = _study(plan, url)
+    except SQLAlchemyError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ServerError(f"RATCHET_DATABASE_URL ({masked(url)}): {reason[:300]}") from None
     budget = min(plan.search.trials, len(plan.queue)) if plan.exhaustive else plan.search.trials
-    if not study.get_trials(deepcopy=False):
-        for params in plan.queue[:budget]:
-            study.enqueue_trial(dict(params))
     deadline = time.monotonic() + plan.search.timeout_s
-    on_trial(finished(study))
+    on_trial(finished(study), budget)
     for _ in range(RETRIES):
         missing = budget - len([t for t in finished(study) if t.status != "failed"])
+        waiting = _enqueue(study, plan.queue[:budget], missing)
+        missing = min(missing, waiting) if plan.exhaustive else missing
         left_s = deadline - time.monotonic()
         if missing <= 0 or left_s <= 0:
             break
@@ -102,7 +109,7 @@ def tune(objective: Objective, plan: Plan, url: str, on_trial: Callable[[list[Tr
             timeout=left_s,
             n_jobs=plan.search.jobs,
             catch=(ArithmeticError, ValueError),
-            callbacks=[lambda study, trial: on_trial(finished(study))],
+            callbacks=[lambda study, trial: on_trial(finished(study), budget)],
         )
     found = finished(study)
     if not any(trial.status == "complete" for trial in found):
@@ -110,6 +117,19 @@ def tune(objective: Objective, plan: Plan, url: str, on_trial: Callable[[list[Tr
         reason = f"; the last one failed: {errors[-1]}" if errors else " before search.timeout_s"
         raise TrainError(f"search: no trial was completed{reason}")
     return found
+
+
+def _enqueue(study: "optuna.Study", queue: Sequence[Mapping[str, Any]], most: int) -> int:
+    """Queue what was neither tried nor waits: also what failed or was interrupted. Return how many wait."""
+    fixed = "fixed_params"
+    alive = [t for t in study.get_trials(deepcopy=False) if t.state.name != "FAIL" and fixed in t.system_attrs]
+    known = [t.system_attrs[fixed] for t in alive]
+    waiting = len([t for t in alive if t.state.name == "WAITING"])
+    for params in queue:
+        if waiting < most and dict(params) not in known:
+            study.enqueue_trial(dict(params))
+            waiting += 1
+    return waiting
 
 
 class _Objective:
@@ -166,6 +186,25 @@ def _study(plan: Plan, url: str) -> "optuna.Study":
     else:
         study.sampler = optuna.samplers.RandomSampler(seed=seed)
     return study
+
+
+def importance(plan: Plan, url: str, family: str) -> dict[str, float]:
+    """Return how much each parameter of the family moved the score, shares that add up to 1; {} if unknown.
+
+    Source: Hutter, Hoos and Leyton-Brown, ICML 2014 (functional ANOVA), as Optuna computes it.
+    """
+    import optuna
+
+    whole = _study(plan, url)
+    mine = optuna.create_study(direction=whole.direction)
+    complete = [t for t in whole.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    mine.add_trials([t for t in complete if t.params.get("family") == family])
+    prefix = f"{family}."
+    names = {name for t in mine.get_trials(deepcopy=False) for name in t.params if name.startswith(prefix)}
+    if len(mine.get_trials(deepcopy=False)) < MIN_TRIALS or len({t.value for t in complete}) < 2 or not names:
+        return {}
+    found = optuna.importance.get_param_importances(mine, params=sorted(names))
+    return {name.removeprefix(prefix): float(share) for name, share in found.items()}
 
 
 def finished(study: "optuna.Study") -> list[Trial]:

@@ -63,7 +63,9 @@ def locate(name: str, source: Source, settings: Settings) -> Table:
         if scheme in ("https", "http"):
             if not source.sha256 and not _on_this_machine(uri):
                 raise DataError(f"{uri}: a download needs data.sources.{name}.sha256: the accepted digests")
-            found = download.fetch(uri, settings.downloads, source.sha256, tried)
+            # A folder per content: two addresses may end in the same name.
+            folder = settings.downloads / source.sha256[0][:8] if source.sha256 else settings.downloads
+            found = download.fetch(uri, folder, source.sha256, tried)
         elif scheme:
             raise DataError(f"{uri}: no source kind {scheme!r}; use a file name, https, sklearn or synthetic")
         else:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from ratchet.config import Settings
+from ratchet.config import Settings, masked
 from ratchet.errors import RatchetError, ServerError
 
 if TYPE_CHECKING:
@@ -64,7 +65,10 @@ def reachable(settings: Settings) -> Iterator[None]:
         yield
     except (MlflowException, requests.RequestException) as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ServerError(f"{settings.tracking_uri}: {line[:300]}; is MLFLOW_TRACKING_URI right?") from error
+        away = isinstance(error, requests.RequestException) or "API request to" in line
+        hint = "; is MLFLOW_TRACKING_URI right, and the server up?" if away else ""
+        shown = masked(settings.tracking_uri)
+        raise ServerError(f"{shown}: {line.replace(settings.tracking_uri, shown)[:300]}{hint}") from error
 
 
 @dataclass(frozen=True)
@@ -135,12 +139,14 @@ def opened(client: "MlflowClient", task: str, step: str, parent: Run | None = No
 
     It ends FINISHED, FAILED, or KILLED when interrupted.
     """
-    tags = {STEP: step, TASK: task, "mlflow.runName": step, "mlflow.user": getpass.getuser()} | _source()
+    tags = {STEP: step, TASK: task, "mlflow.runName": step} | _source()
     adopted = None if parent else os.environ.pop("MLFLOW_RUN_ID", None)
     if adopted:
-        experiment = client.get_run(adopted).info.experiment_id
+        opened_by_mlflow = client.get_run(adopted)
+        experiment = opened_by_mlflow.info.experiment_id
         run = Run(client, adopted, experiment)
-        run.set_tags(tags)
+        named = set(opened_by_mlflow.data.tags) - {"mlflow.runName"}  # the source, such as a git URL, is its own
+        run.set_tags({name: value for name, value in tags.items() if name not in named})
     else:
         experiment = parent.experiment_id if parent else experiment_of(client, task)
         if parent:
@@ -228,7 +234,7 @@ def record_trial(parent: Run, name: str, times_ms: tuple[int, int], status: str,
     """
     from mlflow.entities import Metric, Param
 
-    tags = {PARENT: parent.id, "mlflow.runName": name, STEP: "trial", "mlflow.user": getpass.getuser()} | _source()
+    tags = {PARENT: parent.id, "mlflow.runName": name, STEP: "trial"} | _source()
     run = parent.client.create_run(parent.experiment_id, times_ms[0], tags=tags | entries["tags"])
     metrics = [Metric(n, float(v), times_ms[1], int(s)) for n, s, v in entries["metrics"] if not math.isnan(v)]
     params = [Param(n, str(v)) for n, v in entries["params"].items()]
@@ -255,7 +261,7 @@ def fetch(client: "MlflowClient", run_id: str, path: str) -> Path:
     from mlflow.utils.file_utils import local_file_uri_to_path
 
     root = client.get_run(run_id).info.artifact_uri
-    if "://" not in root or root.startswith("file:"):
+    if urlsplit(root).scheme in ("", "file"):
         found = Path(local_file_uri_to_path(root)) / path
         if not found.exists():
             raise FileNotFoundError(found)
@@ -282,6 +288,8 @@ def _source() -> dict[str, str]:
     """Return the tags that say from which code a run comes."""
     commit = git_commit()
     tags = {"mlflow.source.name": "ratchet", "mlflow.source.type": "PROJECT"}
+    with contextlib.suppress(KeyError, OSError):  # a container may run as a user without a name
+        tags["mlflow.user"] = getpass.getuser()
     return tags | ({"mlflow.source.git.commit": commit} if commit else {})
 
 

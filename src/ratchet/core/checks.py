@@ -15,6 +15,7 @@ WHOLE_NUMBER_CLASSES = 20
 LEAK_AUC = 0.995
 LEAK_LEVELS, LEAK_ROWS = 100, 10  # with more levels, or fewer rows in each or of a class, chance looks like a leak
 MANY_MISSING = 0.5
+MANY_CODES = 0.02
 
 
 def kind_of_target(task: Task, values: Sequence[tuple[Any, int]]) -> tuple[Kind, list[Any]]:
@@ -92,6 +93,18 @@ def findings(task: Task, profile: Sequence[Mapping[str, Any]], counts: Mapping[s
             found.append(f"{counts[key]:,} rows {word} id ({task.data.id})")
     thin = [entry for entry in profile if MANY_MISSING < entry["missing"] < 1]
     return found + [f"{entry['name']}: {entry['missing']:.0%} of the values are missing" for entry in thin]
+
+
+def codes(far: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Return a sentence for each column in which one far value stands so often that it looks like a code.
+
+    far: by column, the share of values far outside the rest, and the most frequent of them.
+    """
+    return [
+        f"{name}: {share:.0%} of the values lie far outside the rest, most often {value:g}; a code for missing?"
+        for name, (share, value) in far.items()
+        if share >= MANY_CODES
+    ]
 
 
 def leaks(rows: pd.DataFrame, kinds: Mapping[str, str], target: np.ndarray, kind: Kind) -> list[str]:

@@ -22,14 +22,14 @@ class Verdict:
 class Evidence:
     """Figures on the test set: of the challenger, and of what it is compared with.
 
-    champion is None while there is none; `champion_comparable` is false if a side trained, tuned or calibrated on
-    the test rows.
+    champion is None while there is none; `incomparable` says why the two cannot be compared, such as a side that
+    trained, tuned or calibrated on the test rows.
     """
 
     challenger: Mapping[str, float]
     baselines: Mapping[str, Mapping[str, float]]
     champion: Mapping[str, float] | None = None
-    champion_comparable: bool = True
+    incomparable: str | None = None
 
 
 def judge(gates: Sequence[Gate], evidence: Evidence, kind: str) -> list[Verdict]:
@@ -70,9 +70,8 @@ def _against_champion(gate: Gate, metric: str, figure: float, evidence: Evidence
         return Verdict(FAIL, f"{metric} is missing", figure)
     if evidence.champion is None:
         return Verdict(PASS, f"{metric} {figure:.4f}; there is no champion yet", figure)
-    if not evidence.champion_comparable:
-        sentence = f"{metric}: the champion learned from another split of the data, so it may have seen the test rows"
-        return Verdict(INSUFFICIENT, sentence, figure)
+    if evidence.incomparable:
+        return Verdict(INSUFFICIENT, f"{metric}: {evidence.incomparable}", figure)
     champion = evidence.champion.get(metric, math.nan)
     if math.isnan(champion):
         return Verdict(FAIL, f"{metric}: the champion's is missing", figure)

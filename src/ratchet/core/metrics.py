@@ -55,11 +55,6 @@ def intervals(kind: str, judged: Judged, cost: Cost, seed: int, draws: int = 500
     return found
 
 
-def better(name: str, one: float, other: float) -> bool:
-    """Whether the first value is better than the other in the metric's direction; NaN never is."""
-    return one > other if METRICS[name].higher_is_better else one < other
-
-
 def _two_columns(scores: np.ndarray) -> np.ndarray:
     return np.column_stack([1 - scores, scores]) if scores.ndim == 1 else scores
 

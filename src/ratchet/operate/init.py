@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from ratchet.adapters import files, profile, sources
 from ratchet.adapters.sources import Table
-from ratchet.config import Data, HashSplit, Problem, Settings, Source, Task
+from ratchet.config import SEARCH_METRIC, Data, HashSplit, Problem, Settings, Source, Task
 from ratchet.core import checks
 from ratchet.errors import ConfigError, DataError
 
 LONG_TEXT = 30  # characters, on average: a text to read rather than a name
-TUNED = {"binary": ("roc_auc", 0.01), "multiclass": ("accuracy", 0.02), "regression": ("r2", 0.02)}
+GATED = {"binary": ("roc_auc", 0.01), "multiclass": ("accuracy", 0.02), "regression": ("r2", 0.02)}
 CODES = 12  # whole numbers with so few values may be names
 
 
@@ -133,11 +133,11 @@ def _rest(kind: str, classes: list[Any], target: str, described: list[dict[str, 
         yield "  kind: tabular"
         if codes:
             yield f"  # whole numbers with few values; are they names?\n  # categorical: {_words(codes)}"
-    yield f"search:\n  trials: 40\n  timeout_s: 600\n  metric: {TUNED[kind][0]}"
+    yield f"search:\n  trials: 40\n  timeout_s: 600\n  metric: {SEARCH_METRIC[kind]}"
     if kind == "binary":
         yield "decision: {cost: {false_positive: 1, false_negative: 1}}   # what wrong decisions cost"
     yield "gates:\n  staging: [{beats: dummy}]"
-    metric, drop = TUNED[kind]
+    metric, drop = GATED[kind]
     yield f"  production: [{{beats: dummy}}, {{metric: {metric}, max_drop: {drop}}}]"
     if not (others or texts):
         raise DataError(f"{target}: the data hold no other column to learn from")

@@ -23,7 +23,7 @@ def plan(session: Session) -> dict[str, Any]:
         rows, columns = _look(session)
     trained = tracking.find_finished(client, "train", train.key(session))
     reused = {"preprocess": bool(known), "train": bool(trained), "evaluate": False, "promote": False}
-    search_s = 0.0 if trained else min(_search_s(session, rows, columns), task.search.timeout_s)
+    search_s = 0.0 if trained and not session.force else min(_search_s(session, rows, columns), task.search.timeout_s)
     width = 2 ** (task.features.hash_bits + 1) if task.features.kind == "text" else columns
     table_bytes = rows * (600 if task.features.kind == "text" else columns * 4)
     return {
@@ -40,8 +40,7 @@ def plan(session: Session) -> dict[str, Any]:
 
 def _look(session: Session) -> tuple[int, int]:
     """Count rows and columns without writing them."""
-    folder = session.settings.home / "work-plan"
-    with files.workspace(folder, session.tables) as db:
+    with session.work_folder() as folder, files.workspace(folder, session.tables) as db:
         columns = files.attach_all(db, session.task.data, session.task.split)
         rows = db.execute("SELECT count(*) FROM ratchet_rows").fetchall()[0][0]
     return int(rows), len(columns)

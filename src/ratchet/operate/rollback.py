@@ -18,8 +18,10 @@ def rollback(session: Session) -> tuple[Version, Version]:
             raise RatchetError(f"{name}: nothing is in Production, so there is nothing to roll back")
         number = champion.tags.get(FORMER)
         known = {version.number: version for version in registry.versions(session.client, name)}
-        if number is None or int(number) not in known:
+        if number is None:
             raise RatchetError(f"{name}: version {champion.number} had no champion before it; nothing was changed")
+        if int(number) not in known:
+            raise RatchetError(f"{name}: version {number}, the champion before, was deleted; nothing was changed")
         former = known[int(number)]
         registry.move(session.client, former, PRODUCTION)
         return champion, former

@@ -1,5 +1,6 @@
 """Serve one version with `mlflow models serve`: started, healthy before it says so, stopped with its caller."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,15 +10,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from ratchet.config import Settings
+from ratchet.config import SERVE_HOST, Settings
 from ratchet.errors import ServerError
 
-HOST = "127.0.0.1"
 START_S = {"local": 120, "uv": 900, "virtualenv": 900, "conda": 1800}
 STOP_S = 10
 
@@ -25,7 +26,7 @@ STOP_S = 10
 def free_port() -> int:
     """Return a port that is free now."""
     with closing(socket.socket()) as probe:
-        probe.bind((HOST, 0))
+        probe.bind((SERVE_HOST, 0))
         return int(probe.getsockname()[1])
 
 
@@ -35,9 +36,25 @@ def sample_rows(model: Path) -> dict[str, Any]:
     return found
 
 
+@dataclass(frozen=True)
+class Server:
+    """A healthy server."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+
+    def wait(self) -> None:
+        """Return never, unless by an interrupt.
+
+        Raises ServerError when the server ends: a served model ends by being stopped, so this is a fault.
+        """
+        code = self.process.wait()
+        raise ServerError(f"{self.url}: mlflow models serve has ended with {code}")
+
+
 @contextmanager
-def serving(model: Path, port: int, env_manager: str, settings: Settings) -> Iterator[str]:
-    """Run `mlflow models serve` on a model's folder; yield its URL once it is healthy, stop it at the end.
+def serving(model: Path, port: int, env_manager: str, settings: Settings) -> Iterator["Server"]:
+    """Run `mlflow models serve` on a model's folder; yield it once it is healthy, stop it at the end.
 
     env_manager: local (this environment), uv, virtualenv or conda (built from the model's own requirements).
     Raises ServerError if the port is taken or the server does not become healthy, with the end of its log.
@@ -45,7 +62,7 @@ def serving(model: Path, port: int, env_manager: str, settings: Settings) -> Ite
     _require_free(port)
     log = settings.home / f"serve-{port}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "-h", HOST, "-p", str(port),
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "-h", SERVE_HOST, "-p", str(port),
                "--env-manager", env_manager]  # fmt: skip
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -57,9 +74,9 @@ def serving(model: Path, port: int, env_manager: str, settings: Settings) -> Ite
             command, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )
         try:
-            url = f"http://{HOST}:{port}"
+            url = f"http://{SERVE_HOST}:{port}"
             _await_health(server, url, START_S.get(env_manager, 900), log)
-            yield url
+            yield Server(url, server)
         finally:
             _stop(server)
 
@@ -68,7 +85,7 @@ def _require_free(port: int) -> None:
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((SERVE_HOST, port))
         except OSError as error:
             raise ServerError(f"port {port}: {error.strerror}; name another with --port, or 0 for any") from None
 
@@ -94,7 +111,7 @@ def _tail(log: Path) -> str:
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:
     """End the server and its workers: they share a process group."""
-    if server.poll() is None:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(server.pid, signal.SIGTERM)
         try:
             server.wait(STOP_S)
@@ -108,22 +125,10 @@ def ask(url: str, body: dict[str, Any]) -> Any:
 
     Raises ServerError if it does not answer with 200.
     """
-    answer = requests.post(f"{url}/invocations", json=body, timeout=60)
+    try:
+        answer = requests.post(f"{url}/invocations", json=body, timeout=60)
+    except requests.RequestException as error:
+        raise ServerError(f"{url}: the model did not answer: {type(error).__name__}") from None
     if answer.status_code != requests.codes.ok:
         raise ServerError(f"{url}: the model answered {answer.status_code}: {answer.text[:300]}")
     return answer.json()
-
-
-def wait(url: str) -> None:
-    """Return when the server at the URL is gone.
-
-    Raises ServerError: a served model ends by being stopped, so this is a fault.
-    """
-    while True:
-        time.sleep(2)
-        try:
-            requests.get(f"{url}/ping", timeout=10)
-        except requests.ConnectionError:
-            raise ServerError(f"{url}: mlflow models serve has ended") from None
-        except requests.RequestException:
-            continue

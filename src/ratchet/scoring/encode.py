@@ -97,7 +97,7 @@ class TableEncoder:
         return matrix
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Return what `table_encoder` needs: plain JSON and arrays."""
+        """Return what `from_state` needs: plain JSON and arrays."""
         columns = [
             {"name": c.name, "kind": c.kind, "levels": list(c.levels), "formula": c.formula} for c in self.columns
         ]

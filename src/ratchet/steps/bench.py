@@ -1,6 +1,5 @@
 """Where models are tried: the encoded rows of train and valid, cut into folds once for all trials."""
 
-import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -23,7 +22,7 @@ from ratchet.steps.preprocess import Prepared
 class Bench:
     """The encoded rows of train and valid, cut into folds once for all trials."""
 
-    def __init__(self, task: Task, prepared: Prepared) -> None:
+    def __init__(self, task: Task, prepared: Prepared, threads: int) -> None:
         self.task, self.prepared, self.kind = task, prepared, prepared.kind
         self.metric = metric_of(task, self.kind)
         rows = prepared.rows("train")
@@ -33,8 +32,7 @@ class Bench:
         by_time = isinstance(task.split, TimeSplit)
         cuts = folds.assign(self.train.target, self.kind, task.search.folds, task.search.seed, groups, by_time)
         self.folds = [Fold(self.train.take(fit), self.train.take(score)) for fit, score in cuts]
-        threads = max(1, int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1) // task.search.jobs)
-        self.setting = Setting(task.search.seed, threads, task.search.max_rounds)
+        self.setting = Setting(task.search.seed, max(1, threads // task.search.jobs), task.search.max_rounds)
 
     @property
     def is_text(self) -> bool:

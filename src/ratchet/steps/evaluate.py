@@ -11,18 +11,16 @@ from ratchet.adapters import registry, tracking
 from ratchet.adapters.registry import Version
 from ratchet.adapters.tracking import Run
 from ratchet.config import METRICS, Task
-from ratchet.core import metrics, plots
+from ratchet.core import baselines, metrics, plots
 from ratchet.core.decision import cheapest_threshold
 from ratchet.core.gates import Evidence
 from ratchet.core.metrics import Judged
-from ratchet.errors import DataError
-from ratchet.scoring.expressions import Expression
 from ratchet.steps import preprocess, train
 from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import Session, key_of
 from ratchet.steps.train import Trained
 
-CODE = ("core/metrics.py", "steps/evaluate.py")
+CODE = ("core/baselines.py", "core/metrics.py", "steps/evaluate.py")
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Evaluated:
             self.report["metrics"],
             self.report["baselines"],
             champion["metrics"] if champion else None,
-            champion["comparable"] if champion else True,
+            champion["reason"] if champion else None,
         )
 
 
@@ -71,7 +69,7 @@ def _judge(
     rows = prepared.rows("test")
     truth = prepared.target(rows)
     judged = judge_scorer(registry.load_scorer(trained.model_uri), rows, truth)
-    baselines = _baselines(task, prepared, rows, truth)
+    others = _baselines(task, prepared, rows, truth)
     found = metrics.usual(kind, judged, cost)
     spread = metrics.intervals(kind, judged, cost, task.search.seed)
     report = {
@@ -83,11 +81,11 @@ def _judge(
         "split_digest": prepared.about["split_digest"],
         "metrics": found,
         "intervals": spread,
-        "baselines": {name: metrics.usual(kind, other, cost) for name, other in baselines.items()},
+        "baselines": {name: metrics.usual(kind, other, cost) for name, other in others.items()},
         "champion": _champion(session, prepared, rows, truth, champion),
         "hypothesis": _hypothesis(task, found, spread),
     }
-    _record(run, report, prepared, judged, baselines)
+    _record(run, report, prepared, judged, others)
     return report
 
 
@@ -99,60 +97,39 @@ def judge_scorer(scorer: Any, rows: pd.DataFrame, truth: np.ndarray) -> Judged:
 
 def _baselines(task: Task, prepared: Prepared, rows: pd.DataFrame, truth: np.ndarray) -> dict[str, Judged]:
     """The dummy, the rule (without one: the dummy again) and, for synthetic data, the truth itself."""
-    dummy = _dummy(task, prepared, truth)
-    found = {"rule": _rule(task, prepared, rows, truth) if task.problem.rule else dummy, "dummy": dummy}
+    cost, kind, classes = task.decision.cost, prepared.kind, prepared.classes
+    seen = prepared.target(prepared.rows("train", [task.data.target]))
+    dummy = baselines.dummy(seen, truth, classes, cost)
+    said = task.problem.rule
+    found = {"rule": baselines.rule(said, rows, truth, kind, classes) if said else dummy, "dummy": dummy}
     if task.data.truth:
         known = rows[task.data.truth].to_numpy(dtype=float)
-        decided = (
-            known if prepared.kind == "regression" else (known >= cheapest_threshold(task.decision.cost)).astype(int)
-        )
+        decided = known if kind == "regression" else (known >= cheapest_threshold(cost)).astype(int)
         found["truth"] = Judged(truth, known, decided)
     return found
-
-
-def _dummy(task: Task, prepared: Prepared, truth: np.ndarray) -> Judged:
-    """The majority (with costs: the cheaper constant answer) or the mean of train."""
-    seen = prepared.target(prepared.rows("train"))
-    if prepared.kind == "regression":
-        mean = np.full(len(truth), seen.mean())
-        return Judged(truth, mean, mean)
-    shares = np.bincount(seen, minlength=len(prepared.classes)) / len(seen)
-    if prepared.kind == "multiclass":
-        scores = np.tile(shares, (len(truth), 1))
-        return Judged(truth, scores, scores.argmax(axis=1))
-    scores = np.full(len(truth), shares[1])
-    return Judged(truth, scores, (scores >= cheapest_threshold(task.decision.cost)).astype(int))
-
-
-def _rule(task: Task, prepared: Prepared, rows: pd.DataFrame, truth: np.ndarray) -> Judged:
-    assert task.problem.rule
-    said = Expression.parse(task.problem.rule).evaluate(rows)
-    if prepared.kind == "regression":
-        values = np.where(np.isnan(said.astype(float)), np.nanmean(said.astype(float)), said.astype(float))
-        return Judged(truth, values, values)
-    if prepared.kind == "binary":
-        decided = (np.nan_to_num(said.astype(float)) != 0).astype(int)
-        return Judged(truth, decided.astype(float), decided)
-    chosen = pd.Index([str(label) for label in prepared.classes]).get_indexer(pd.Index([str(x) for x in said]))
-    if (chosen < 0).any():
-        strange = said[int(np.flatnonzero(chosen < 0)[0])]
-        raise DataError(f"problem.rule: gives {strange!r}, which is no class; one of {prepared.classes}")
-    return Judged(truth, np.eye(len(prepared.classes))[chosen], chosen)
 
 
 def _champion(
     session: Session, prepared: Prepared, rows: pd.DataFrame, truth: np.ndarray, champion: Version | None
 ) -> dict[str, Any] | None:
-    """The champion on the same rows, and whether it may be compared: it must not have learned from them."""
+    """The champion on the same rows and, where the two cannot be compared, the reason."""
     if champion is None:
         return None
-    about = {"version": champion.number, "comparable": False, "metrics": {}}
-    same = champion.tags.get("ratchet.split") == prepared.about["split_digest"]
+    about: dict[str, Any] = {"version": champion.number, "reason": None, "metrics": {}}
     scorer = registry.load_scorer(champion.uri)
+    columns = {name: "number" if kind == "number" else "text" for name, kind in prepared.about["columns"].items()}
+    changed = [name for name, kind in scorer.encoder.inputs.items() if columns.get(name) != kind]
     if scorer.kind != prepared.kind or list(scorer.classes) != prepared.classes:
-        return about
-    found = metrics.usual(prepared.kind, judge_scorer(scorer, rows, truth), session.task.decision.cost)
-    return about | {"comparable": same, "metrics": found}
+        return about | {"reason": "the champion answers another question: its classes differ"}
+    if changed:
+        return about | {"reason": f"the champion reads the column {changed[0]!r}, which has gone or changed its kind"}
+    if champion.tags.get("ratchet.split") != prepared.about["split_digest"]:
+        about["reason"] = (
+            "the champion learned from another split of the data, so it may have seen the test rows; roll forward by"
+            " hand: promote once with a gate on the bare figure instead of max_drop or min_gain"
+        )
+    judged = judge_scorer(scorer, rows, truth)
+    return about | {"metrics": metrics.usual(prepared.kind, judged, session.task.decision.cost)}
 
 
 def _hypothesis(
@@ -176,7 +153,7 @@ def _hypothesis(
 
 
 def _record(
-    run: Run, report: Mapping[str, Any], prepared: Prepared, judged: Judged, baselines: Mapping[str, Judged]
+    run: Run, report: Mapping[str, Any], prepared: Prepared, judged: Judged, others: Mapping[str, Judged]
 ) -> None:
     figures = {f"test_{name}": value for name, value in report["metrics"].items()}
     for name, (low, high) in report["intervals"].items():
@@ -190,17 +167,17 @@ def _record(
     run.set_tags({"ratchet.model_uri": report["model_uri"]})
     if report["hypothesis"]:
         run.set_tags({"ratchet.hypothesis": report["hypothesis"]["verdict"]})
-    run.log_figures(_plots(prepared, judged, baselines))
+    run.log_figures(_plots(prepared, judged, others))
 
 
-def _plots(prepared: Prepared, judged: Judged, baselines: Mapping[str, Judged]) -> dict[str, Any]:
+def _plots(prepared: Prepared, judged: Judged, others: Mapping[str, Judged]) -> dict[str, Any]:
     if prepared.kind == "regression":
         return {"residuals": plots.residuals(judged.truth, judged.scores)}
     names = [str(label) for label in prepared.classes]
     shown = np.array(names, dtype=object)
     figures = {"confusion": plots.confusion(shown[judged.truth], shown[judged.decided], names)}
     if prepared.kind == "binary":
-        curves = {"model": judged.scores} | {name: other.scores for name, other in baselines.items()}
+        curves = {"model": judged.scores} | {name: other.scores for name, other in others.items()}
         figures["roc"] = plots.roc(judged.truth, curves)
         figures["precision_recall"] = plots.precision_recall(judged.truth, {"model": judged.scores})
         figures["calibration"] = plots.calibration(judged.truth, judged.scores)

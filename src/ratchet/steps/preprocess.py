@@ -1,9 +1,6 @@
 """Step 1: read, check, split and describe the rows."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +12,11 @@ import pandas as pd
 
 from ratchet.adapters import files, profile, tracking
 from ratchet.adapters.tracking import Run
-from ratchet.config import Kind, Task
-from ratchet.core import checks, features, plots
+from ratchet.config import GroupSplit, HashSplit, Kind, Task
+from ratchet.core import baselines, checks, features, plots
 from ratchet.core.features import Plan
 from ratchet.errors import DataError
+from ratchet.scoring.expressions import Expression
 from ratchet.steps.session import Session, key_of
 
 CODE = (
@@ -26,6 +24,7 @@ CODE = (
     "adapters/profile.py",
     "adapters/sources.py",
     "adapters/synthetic.py",
+    "core/baselines.py",
     "core/canvas.py",
     "core/checks.py",
     "core/features.py",
@@ -34,7 +33,7 @@ CODE = (
     "scoring/values.py",
     "steps/preprocess.py",
 )
-LEAK_ROWS = 20_000
+SAMPLE_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,9 @@ class Prepared:
         """The features."""
         return Plan(self.about["features"], self.about["formulas"], self.about["dropped"])
 
-    def rows(self, side: str) -> pd.DataFrame:
-        """Return the rows of a side: train, valid or test."""
-        return files.read_side(self.folder, side)
+    def rows(self, side: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """Return the rows of a side: train, valid or test; all columns, or those named."""
+        return files.read_side(self.folder, side, columns)
 
     def target(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the target of rows, shape (n,): the class index, or the value."""
@@ -92,27 +91,17 @@ def preprocess(session: Session, parent: Run | None = None) -> Prepared:
         return Prepared(run_id, folder, tracking.read_json(session.client, run_id, "about.json"))
 
     def work(run: Run) -> Prepared:
-        with _work_folder(session) as folder:
+        with session.work_folder() as folder:
+            (folder / "splits").mkdir()
             rows = folder / "rows.parquet"
             with files.workspace(folder, session.tables) as db:
                 about, described = _gather(session.task, db, rows, folder / "splits")
-            about |= _sources(session)
+            about |= _digests(session, about)
             _check_sides(about, folder / "splits", session.task)
             _record(run, session, about, described, folder / "splits")
         return recall(run.id)
 
     return session.step("preprocess", key(session), parent, recall, work)
-
-
-@contextmanager
-def _work_folder(session: Session) -> Iterator[Path]:
-    session.settings.home.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="work-", dir=session.settings.home))
-    try:
-        (folder / "splits").mkdir()
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _gather(
@@ -147,25 +136,42 @@ def _gather(
         "required": [entry["name"] for entry in described if not entry["missing"]],
         "sides": sides,
         "counts": counts,
-        "findings": checks.findings(task, described, counts),
+        "findings": [
+            *checks.findings(task, described, counts),
+            *checks.codes(profile.far_values(db, rows, {n: k for n, k in plan.kinds.items() if k == "number"})),
+        ],
     }
+    columns = [*raw, *Expression.parse(task.problem.rule or "0").names, task.data.target]
+    _look_closer(task, about, files.sample(db, rows, columns, SAMPLE_ROWS))
     return about, described
 
 
-def _sources(session: Session) -> dict[str, Any]:
+def _look_closer(task: Task, about: dict[str, Any], rows: pd.DataFrame) -> None:
+    """Look for leaking columns in a sample of train, and try the rule before a search spends its time."""
+    target = encoded_target(rows[task.data.target], about["classes"])
+    about["findings"] += checks.leaks(rows, about["features"], target, about["kind"])
+    if task.problem.rule:
+        baselines.rule(task.problem.rule, rows, target, about["kind"], about["classes"])
+
+
+def _digests(session: Session, about: dict[str, Any]) -> dict[str, Any]:
+    data, split = session.task.data, session.task.split
     tables = [{"name": t.name, "origin": t.origin, "sha256": t.digest} for t in session.tables]
-    split = session.task.split.model_dump(mode="json")
-    by_hash = session.task.split.by in ("hash", "group")
+    contents = [(table.name, table.digest) for table in session.tables]
+    decides = {name: about["columns"][name] for name in files.key_columns(data, split, about["columns"])}
+    # By hash, rows stay on their sides when the data grow, as long as what decides keeps its meaning.
+    grows = isinstance(split, HashSplit | GroupSplit)
+    rows = [data.query, decides] if grows else [data.query, contents]
     return {
         "sources": tables,
-        "data_digest": key_of((), tables, session.task.data.query),
-        # Two runs with the same digest keep the same rows apart. By hash that holds also when the data grow.
-        "split_digest": key_of((), split, session.task.data.id, None if by_hash else tables),
+        "data_digest": key_of((), contents, data.query),
+        # Two runs with the same digest keep the same rows apart.
+        "split_digest": key_of((), split.model_dump(mode="json"), data.id, rows),
     }
 
 
 def _check_sides(about: dict[str, Any], splits: Path, task: Task) -> None:
-    """Add the findings that need the rows of train; refuse a side in which a class is missing."""
+    """Refuse a side in which a class is missing, or a target without a value."""
     for side in files.SIDES:
         target = encoded_target(files.read_side(splits, side, [task.data.target])[task.data.target], about["classes"])
         if about["classes"] and len(found := np.unique(target)) < 2:
@@ -175,9 +181,6 @@ def _check_sides(about: dict[str, Any], splits: Path, task: Task) -> None:
             raise DataError(f"split: train holds no row of class {about['classes'][lost[0]]!r}; enlarge its share")
         if about["kind"] == "regression" and not np.isfinite(target).all():
             raise DataError(f"data.target: {task.data.target!r} holds infinite numbers in {side}; remove them")
-    sample = files.read_side(splits, "train").head(LEAK_ROWS)
-    target = encoded_target(sample[task.data.target], about["classes"])
-    about["findings"] += checks.leaks(sample, about["features"], target, about["kind"])
 
 
 def _record(run: Run, session: Session, about: dict[str, Any], described: list[dict[str, Any]], splits: Path) -> None:

@@ -1,6 +1,5 @@
 """Step 4: register the judged model, hold it against the gates, and move it through the stages."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,9 +10,9 @@ from ratchet.adapters.tracking import Run
 from ratchet.core import gates
 from ratchet.core.gates import Verdict
 from ratchet.errors import GateRefused
-from ratchet.steps import evaluate
+from ratchet.steps import evaluate, train
 from ratchet.steps.evaluate import Evaluated
-from ratchet.steps.session import PACKAGE, Session, key_of
+from ratchet.steps.session import Session
 
 Target = Literal["staging", "production"]
 
@@ -43,6 +42,7 @@ def promote(session: Session, to: Target = "production", parent: Run | None = No
 
 def _advance(session: Session, run: Run, evaluated: Evaluated, to: Target) -> Promoted:
     version = _register(session, evaluated)
+    _same_champion(session, evaluated, version)
     judged = {
         STAGING: gates.judge(session.task.gates.staging, evaluated.evidence, evaluated.report["kind"]),
         PRODUCTION: gates.judge(session.task.gates.production, evaluated.evidence, evaluated.report["kind"]),
@@ -56,14 +56,25 @@ def _advance(session: Session, run: Run, evaluated: Evaluated, to: Target) -> Pr
         return Promoted(run.id, version, verdicts)
     for stage in stages:
         if not gates.opens(verdicts[stage]):
-            raise GateRefused(_refusal(session.task.name, version, stage, verdicts[stage]))
+            refusal = _refusal(session.task.name, version, stage, verdicts[stage])
+            raise GateRefused(refusal, evaluated.report, gates_as_json(verdicts))
         if (version.stage, stage) in ((STAGING, STAGING), (PRODUCTION, STAGING)):
             continue
-        former = registry.move(session.client, version, stage)
-        if former and stage == PRODUCTION:  # where a rollback leads back to
-            session.client.set_model_version_tag(version.name, str(version.number), registry.FORMER, str(former.number))
+        registry.move(session.client, version, stage, remember=stage == PRODUCTION)
         version = registry.numbered(session.client, version.name, version.number)
     return Promoted(run.id, version, verdicts)
+
+
+def _same_champion(session: Session, evaluated: Evaluated, version: Version) -> None:
+    """Refuse if another version took Production after evaluate compared with its champion."""
+    now = registry.in_stage(session.client, version.name, PRODUCTION)
+    seen = (evaluated.report["champion"] or {}).get("version")
+    if now and now.number not in (seen, version.number):
+        raise GateRefused(
+            f"{version.name} version {version.number}: version {now.number} came to Production after this one was"
+            " judged; run it again, to be judged against that one",
+            evaluated.report,
+        )
 
 
 def _refusal(name: str, version: Version, stage: str, verdicts: list[Verdict]) -> str:
@@ -76,27 +87,19 @@ def _refusal(name: str, version: Version, stage: str, verdicts: list[Verdict]) -
 def _register(session: Session, evaluated: Evaluated) -> Version:
     task = session.task
     figures = ", ".join(f"{name} {value:.4f}" for name, value in list(evaluated.report["metrics"].items())[:4])
+    made = session.client.get_run(evaluated.trained.run_id).data.tags
+    question = task.problem.question or task.name
     about = {
-        "description": f"{task.problem.question or task.name} On {evaluated.report['rows']:,} test rows: {figures}.",
+        "description": f"{question} On {evaluated.report['rows']:,} test rows: {figures}.",
         "tags": {
             "ratchet.task": task.name,
-            "ratchet.commit": tracking.git_commit() or "unknown",
-            "ratchet.data": key_of((), [table.digest for table in session.tables], task.data.query),
-            "ratchet.config": key_of((), task.model_dump(mode="json")),
-            "ratchet.lock": lock_digest(),
-            "ratchet.split": evaluated.report["split_digest"],
+            **{name: made[name] for name in train.ORIGIN},
             "ratchet.train_run": evaluated.trained.run_id,
             "ratchet.evaluate_run": evaluated.run_id,
         },
     }
     uri, run_id = evaluated.trained.model_uri, evaluated.trained.run_id
     return registry.register(session.client, task.name, uri, run_id, about)
-
-
-def lock_digest() -> str:
-    """Return the digest of requirements.lock beside the source; unknown where Ratchet is installed without it."""
-    lock = PACKAGE.parents[1] / "requirements.lock"
-    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "unknown"
 
 
 def as_json(promoted: Promoted) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +58,13 @@ class Session:
     def tables(self) -> list[Table]:
         """The sources of the task, found and checked."""
         return [sources.locate(name, source, self.settings) for name, source in self.task.data.sources.items()]
+
+    @contextmanager
+    def work_folder(self) -> Iterator[Path]:
+        """A folder of one's own, beside the databases, removed at the end."""
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="work-", dir=self.settings.home) as folder:
+            yield Path(folder)
 
     def step(
         self,

@@ -1,6 +1,8 @@
 """Step 2: tune, fit, calibrate and log one model."""
 
+import hashlib
 import json
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +22,10 @@ from ratchet.errors import ConfigError, TrainError
 from ratchet.scoring.predict import Scorer
 from ratchet.steps import package, preprocess
 from ratchet.steps.bench import Bench
-from ratchet.steps.session import Session, key_of
+from ratchet.steps.preprocess import Prepared
+from ratchet.steps.session import PACKAGE, Session, key_of
 
+ORIGIN = ("ratchet.commit", "ratchet.config", "ratchet.data", "ratchet.lock", "ratchet.split")
 CODE = ("core/models", "core/decision.py", "core/features.py", "core/folds.py", "core/metrics.py", "scoring",
         "serving/model.py", "adapters/search.py", "steps/bench.py", "steps/package.py", "steps/train.py")  # fmt: skip
 
@@ -36,7 +40,7 @@ class Trained:
 
 def key(session: Session) -> str:
     """What train depends on: its code, its part of the task, and preprocess."""
-    parts = session.task.model_dump(include={"search", "decision"}), preprocess.key(session)
+    parts = session.task.model_dump(include={"search", "decision"}), preprocess.key(session), lock_digest()
     return key_of(CODE, *parts)
 
 
@@ -48,7 +52,7 @@ def train(session: Session, parent: Run | None = None) -> Trained:
 
     def work(run: Run) -> Trained:
         prepared = preprocess.preprocess(session, parent or run)
-        bench = Bench(session.task, prepared)
+        bench = Bench(session.task, prepared, session.settings.threads)
         trials = _tune(session, run, bench)
         best = search.best(trials, bench.metric)
         if best is None:
@@ -57,10 +61,27 @@ def train(session: Session, parent: Run | None = None) -> Trained:
         scorer = _finish(run, bench, fitted)
         _record(run, bench, trials, best, fitted)
         uri = package.log_model(run, session, bench, scorer)
-        run.set_tags({"ratchet.model_uri": uri, "ratchet.split": prepared.about["split_digest"]})
+        run.set_tags({"ratchet.model_uri": uri, **_origin(session, prepared)})
         return Trained(run.id, uri)
 
     return session.step("train", key(session), parent, recall, work)
+
+
+def _origin(session: Session, prepared: Prepared) -> dict[str, str]:
+    """What the model is made of, as tags that its version will carry."""
+    return {
+        "ratchet.commit": tracking.git_commit() or "unknown",
+        "ratchet.config": key_of((), session.task.model_dump(mode="json")),
+        "ratchet.data": prepared.about["data_digest"],
+        "ratchet.lock": lock_digest(),
+        "ratchet.split": prepared.about["split_digest"],
+    }
+
+
+def lock_digest() -> str:
+    """Return the digest of requirements.lock beside the source; unknown where Ratchet is installed without it."""
+    lock = PACKAGE.parents[1] / "requirements.lock"
+    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "unknown"
 
 
 def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
@@ -81,12 +102,17 @@ def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
     # A study is one question: other data, folds, metric or space are another study, which starts afresh.
     budget = {"trials", "timeout_s", "jobs"}
     digest = key_of(CODE, preprocess.key(session), task.search.model_dump(exclude=budget), bench.metric)
-    study = f"{task.name}-{digest[:16]}"
+    study = f"{task.name}-{digest[:16]}" + (f"-{run.id[:8]}" if session.force else "")
     ask = partial(propose, spaces)
     plan = search.Plan(study, ask, queue, exhaustive, bench.metric, task.search)
     run.log_params({"metric": bench.metric, "study": plan.study, **_flat(task.search.model_dump())})
     recorder = _Recorder(session, run, plan)
-    return search.tune(bench.trial, plan, database.url(session.settings), recorder.update)
+    url = database.url(session.settings)
+    trials = search.tune(bench.trial, plan, url, recorder.update)
+    if (best := search.best(trials, plan.metric)) and (shares := search.importance(plan, url, best.family)):
+        title = f"How much each parameter of {best.family} moved {plan.metric}"
+        run.log_figures({"search_importance": plots.importance(list(shares), list(shares.values()), title)})
+    return trials
 
 
 def _grid(task: Task, spaces: Mapping[str, Space]) -> list[dict[str, Any]]:
@@ -119,9 +145,14 @@ class _Recorder:
             if owner != run.id:
                 tracking.adopt_trial(run, run_id)
         self.before: int | None = None
+        self.turn = threading.Lock()
 
-    def update(self, trials: list[Trial]) -> None:
-        """Record what is new of the finished trials."""
+    def update(self, trials: list[Trial], budget: int) -> None:
+        """Record what is new of the finished trials; several threads may call."""
+        with self.turn:
+            self._update(trials, budget)
+
+    def _update(self, trials: list[Trial], budget: int) -> None:
         for trial in trials:
             if trial.number not in self.recorded and trial.family != "?":
                 self.recorded.add(trial.number)
@@ -135,9 +166,8 @@ class _Recorder:
         pace_s = (time.monotonic() - self.began) / fresh if fresh else 0.0
         best = search.best(trials, self.plan.metric)
         shown = f"{self.plan.metric} {best.score:.4f} ({best.family})" if best else ""
-        total = self.plan.search.trials
         left_s = max(self.plan.search.timeout_s - (time.monotonic() - self.began), 0.0)
-        self.session.progress.trial(done, total, shown, min((total - done) * pace_s, left_s))
+        self.session.progress.trial(done, budget, shown, min((budget - done) * pace_s, left_s))
 
     def _record(self, trial: Trial) -> None:
         found = [(f"fold_{self.plan.metric}", step, value) for step, value in enumerate(trial.folds)]

@@ -1,0 +1,114 @@
+"""The study: an exact budget, a grid that stays on its points, nothing lost by a failure or a raised budget."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratchet.adapters import search
+from ratchet.adapters.search import Outcome, Plan, Trial
+from ratchet.config import Search
+from ratchet.errors import ServerError, TrainError
+
+
+def plan(queue: list[dict[str, Any]] | None = None, exhaustive: bool = False, **section: Any) -> Plan:
+    def propose(ask: search.Ask) -> tuple[str, dict[str, Any]]:
+        return ask.choice("family", ["one"]), {"x": ask.number("one.x", 1, 100, False, True)}
+
+    settings = Search(**({"timeout_s": 60, "sampler": "random"} | section))
+    return Plan("study", propose, queue or [], exhaustive, "roc_auc", settings)
+
+
+def point(x: int) -> dict[str, Any]:
+    return {"family": "one", "one.x": x}
+
+
+def tune(planned: Plan, place: Path, objective: Any = None) -> list[Trial]:
+    def score(family: str, params: Any, report: Any) -> Outcome:
+        return Outcome(params["x"] / 100, [params["x"] / 100])
+
+    return search.tune(objective or score, planned, f"sqlite:///{place / 'r.db'}", lambda trials, budget: None)
+
+
+def tried(trials: list[Trial], status: str = "complete") -> list[int]:
+    return [trial.params["x"] for trial in trials if trial.status == status]
+
+
+def test_the_budget_is_met_exactly_and_a_raised_one_goes_on(tmp_path: Path) -> None:
+    assert len(tune(plan(trials=3), tmp_path)) == 3
+    more = tune(plan(trials=5), tmp_path)
+    assert len(more) == 5
+    assert len(tune(plan(trials=5), tmp_path)) == 5
+    assert search.best(more, "roc_auc").params["x"] == max(tried(more))
+
+
+def test_a_grid_tries_its_points_and_no_others_also_when_the_budget_is_raised(tmp_path: Path) -> None:
+    points = [1, 50, 100, 25]
+    queue = [point(x) for x in points]
+    assert tried(tune(plan(queue, exhaustive=True, trials=2), tmp_path)) == [1, 50]
+    assert tried(tune(plan(queue, exhaustive=True, trials=40), tmp_path)) == points
+
+
+def test_a_point_that_failed_is_tried_again(tmp_path: Path) -> None:
+    failures = []
+
+    def once(family: str, params: Any, report: Any) -> Outcome:
+        if params["x"] == 50 and not failures:
+            failures.append(params["x"])
+            raise ValueError("bad luck")
+        return Outcome(params["x"] / 100, [])
+
+    trials = tune(plan([point(1), point(50)], exhaustive=True, trials=9), tmp_path, once)
+    assert sorted(tried(trials)) == [1, 50]
+    assert tried(trials, "failed") == [50]
+
+
+def test_an_interrupted_start_is_not_lost(tmp_path: Path) -> None:
+    def stopped(family: str, params: Any, report: Any) -> Outcome:
+        if params["x"] == 50:
+            raise KeyboardInterrupt
+        return Outcome(0.5, [])
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(plan([point(1), point(50)], trials=3), tmp_path, stopped)
+    assert tried(tune(plan([point(1), point(50)], trials=3), tmp_path))[:2] == [1, 50]
+
+
+def test_what_never_works_ends_with_the_reason(tmp_path: Path) -> None:
+    def broken(family: str, params: Any, report: Any) -> Outcome:
+        raise ValueError("no folds here")
+
+    with pytest.raises(TrainError, match="no trial was completed; the last one failed: one: no folds here"):
+        tune(plan(trials=2), tmp_path, broken)
+
+
+def test_threads_share_the_budget(tmp_path: Path) -> None:
+    threads = set()
+
+    def score(family: str, params: Any, report: Any) -> Outcome:
+        threads.add(threading.get_ident())
+        return Outcome(params["x"] / 100, [])
+
+    assert len(tune(plan(trials=8, jobs=2), tmp_path, score)) == 8
+    assert len(threads) == 2
+
+
+def test_a_pruned_trial_counts_and_keeps_its_folds(tmp_path: Path) -> None:
+    def score(family: str, params: Any, report: Any) -> Outcome:
+        return Outcome(0.1, [0.1], pruned=params["x"] != 100)
+
+    trials = tune(plan([point(100)], trials=3), tmp_path, score)
+    assert [trial.status for trial in trials] == ["complete", "pruned", "pruned"]
+    assert trials[1].folds == [0.1]
+
+
+def test_importance_names_the_parameter_that_moved_the_score(tmp_path: Path) -> None:
+    planned = plan(trials=12)
+    tune(planned, tmp_path)
+    assert search.importance(planned, f"sqlite:///{tmp_path / 'r.db'}", "one") == {"x": pytest.approx(1)}
+
+
+def test_a_database_that_cannot_be_opened_is_named_without_its_password() -> None:
+    with pytest.raises(ServerError, match=r"RATCHET_DATABASE_URL \(postgresql\+psycopg2://u:\*\*\*@127"):
+        search.tune(lambda *_: Outcome(0, []), plan(), "postgresql+psycopg2://u:secret@127.0.0.1:1/x", lambda *_: None)

@@ -1,0 +1,58 @@
+"""The main job over HTTP: a real `mlflow server` with proxied artifacts, from which the client learns everything."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.conftest import Told
+from tests.end_to_end.commands import environment, start
+
+
+@pytest.fixture
+def server(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    from ratchet.operate.serve import free_port
+
+    port = free_port()
+    store, artifacts = f"sqlite:///{workplace / 'mlflow.db'}", workplace / "artifacts"
+    env = environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+    process = start("mlflow", "server", "--backend-store-uri", store, "--artifacts-destination", artifacts, "--port",
+                    port, "--workers", "1", cwd=workplace, env=env)  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(200):
+            try:
+                if requests.get(f"{url}/health", timeout=1).ok:
+                    break
+            except requests.RequestException:
+                time.sleep(0.3)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        yield url
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_the_main_job_runs_over_http_and_is_used_again(
+    server: str, ratchet: Callable[..., Told], task_file: Callable[..., Path], workplace: Path
+) -> None:
+    config = task_file()
+    told = ratchet("run", "-c", config, "--ask")
+    assert told.code == 0, told.err
+    assert '"probability"' in told.out
+    assert f"watch: {server}" in told.err
+    assert not (workplace / "mlruns").exists(), "the client wrote artifacts by itself"
+    assert "train reused" in ratchet("run", "-c", config).err
+
+
+def test_a_server_that_is_away_is_one_line(
+    ratchet: Callable[..., Told], task_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    told = ratchet("status", "-c", task_file())
+    assert told.code == 1
+    assert "is MLFLOW_TRACKING_URI right" in told.err
+    assert "secret" not in told.out + told.err
