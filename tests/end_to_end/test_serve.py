@@ -106,3 +106,16 @@ def test_a_stage_without_a_version_is_told(table_model: Served) -> None:
     done = run("ratchet", "serve", "-c", table_model.config, "--stage", "staging", "--port", "0", cwd=table_model.place)
     assert done.returncode == 1
     assert "no version is in Staging" in done.stderr
+
+
+def test_answers_do_not_hide_columns_of_their_name_and_ids_stay_exact(table_model: Served, tmp_path: Path) -> None:
+    rows = pd.DataFrame([APPLICANT | {"label": "kept"}, APPLICANT | {"label": None}])
+    rows["number"] = pd.array([9007199254740993, None], dtype="Int64")
+    rows.to_parquet(tmp_path / "in.parquet")
+    done = run("ratchet", "score", "-c", table_model.config, "--input", tmp_path / "in.parquet", "--output",
+               tmp_path / "out.parquet", cwd=table_model.place)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    scored = pd.read_parquet(tmp_path / "out.parquet", dtype_backend="pyarrow")
+    assert scored["label"].tolist()[0] == "kept"
+    assert set(scored["predicted_label"]) <= {0, 1}
+    assert scored["number"].tolist()[0] == 9007199254740993

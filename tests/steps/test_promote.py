@@ -6,8 +6,13 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from ratchet import taskfile
 from ratchet.adapters import registry, tracking
-from ratchet.config import Settings
+from ratchet.config import Settings, override
+from ratchet.console import Quiet
+from ratchet.errors import GateRefused
+from ratchet.steps import evaluate, promote
+from ratchet.steps.session import Session
 from tests.conftest import Told
 
 
@@ -104,3 +109,58 @@ def test_the_plan_tells_what_would_run_without_running_it(
     ratchet("train", "-c", config, "--json")
     after = ratchet("run", "-c", config, "--plan", "--json").json
     assert [step["state"] for step in after["steps"]] == ["reused", "reused", "runs", "runs"]
+
+
+def test_a_champion_that_came_after_the_judgement_refuses_the_promotion(
+    champion: Path, ratchet: Callable[..., Told], workplace: Path
+) -> None:
+    session = session_of(champion, seed=8)
+    judged = evaluate.evaluate(session)
+    assert judged.report["champion"]["version"] == 1
+    assert ratchet("run", "-c", champion, "--seed", 9, "--json").json["version"] == 2
+    with (
+        tracking.opened(session.client, "small", "promote") as run,
+        pytest.raises(GateRefused, match="version 2 came to Production after this one was judged"),
+    ):
+        promote._advance(session, run, judged, "production")
+    assert stages(workplace)[2] == ("Production", ("champion",))
+
+
+def session_of(config: Path, seed: int) -> Session:
+    settings = Settings.from_env()
+    task = taskfile.load(config)
+    task = task.model_copy(update={"search": override(task.search, seed=seed)})
+    return Session(task, settings, tracking.client(settings), Quiet())
+
+
+def test_an_alias_of_the_users_own_survives_every_move(
+    champion: Path, ratchet: Callable[..., Told], workplace: Path
+) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    client.set_registered_model_alias("small", "shadow", "1")
+    ratchet("run", "-c", champion, "--seed", 8, "--json")
+    assert stages(workplace)[1] == ("Archived", ("shadow",))
+
+
+def test_a_champion_whose_column_is_gone_is_no_comparison(
+    champion: Path, ratchet: Callable[..., Told], task_file: Callable[..., Path]
+) -> None:
+    drop = ["applied_at", "probability_of_default"]
+    sources = {"applicants": {"uris": ["synthetic://credit?rows=1500&seed=3"]}}
+    columns = "* EXCLUDE (utilisation)"
+    data = {"sources": sources, "query": f"SELECT {columns} FROM applicants", "target": "defaulted", "positive": 1,
+            "id": "applicant_id", "drop": drop}  # fmt: skip
+    told = ratchet("run", "-c", task_file(data=data))
+    assert told.code == 1
+    assert "reads the column 'utilisation', which has gone or changed its kind" in told.err
+
+
+def test_forced_training_searches_again(
+    ratchet: Callable[..., Told], task_file: Callable[..., Path], workplace: Path
+) -> None:
+    config = task_file()
+    for more in ((), ("--force",)):
+        assert ratchet("train", "-c", config, *more, "--json").code == 0
+    client = mlflow.MlflowClient(f"sqlite:///{workplace / 'mlflow.db'}")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    assert len(client.search_runs(experiments, "tags.`ratchet.step` = 'trial'")) == 6
