@@ -23,7 +23,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ratchet.adapters import files
+from ratchet.adapters import files, sides
 from ratchet.adapters.sources import Table
 from ratchet.config import ColumnSplit, Data, GroupSplit, HashSplit, Read, Source, SourceSplit, TimeSplit
 from ratchet.errors import DataError
@@ -126,7 +126,7 @@ def test_the_share_of_a_row_is_the_same_number_in_sql_and_in_python():
     keys = ["", "a", "가나다", "it's", '"', "a|b", "p17", "\n", *map(str, range(2_000))]
     with duckdb.connect() as db:
         db.register("keys", pd.DataFrame({"key": keys}))
-        shares = [share for (share,) in db.execute(f"SELECT {files._share('key', 's')} FROM keys").fetchall()]
+        shares = [share for (share,) in db.execute(f"SELECT {sides.share('key', 's')} FROM keys").fetchall()]
     assert shares == [twin(key, "s") for key in keys]
     assert 0 <= min(shares) < 0.01
     assert 0.99 < max(shares) < 1

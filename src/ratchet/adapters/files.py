@@ -15,27 +15,17 @@ import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 
+from ratchet.adapters.sides import GROUP, SIDE, SIDES, SOURCE, joined, key_columns, side_of
 from ratchet.adapters.sources import Table
-from ratchet.config import ColumnSplit, Data, GroupSplit, HashSplit, SourceSplit, Split, TimeSplit
+from ratchet.adapters.sql import in_short, literal, quoted, run
+from ratchet.config import ColumnSplit, Data, GroupSplit, SourceSplit, Split, TimeSplit
 from ratchet.errors import DataError, did_you_mean
 
-SIDES = ("train", "valid", "test")
-SIDE, GROUP, SOURCE = "ratchet_side", "ratchet_group", "ratchet_source"
 ROW_GROUP = 65_536
 QUOTE = '"'
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
            "FLOAT", "DOUBLE", "DECIMAL", "UHUGEINT")  # fmt: skip
 DUCKDB_TYPES = {"number": "DOUBLE", "text": "VARCHAR", "date": "TIMESTAMP"}
-
-
-def quoted(name: str) -> str:
-    """Return the column name as SQL writes it."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Return the text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 @contextmanager
@@ -79,7 +69,7 @@ def _attach(db: duckdb.DuckDBPyConnection, table: Table) -> None:
         db.execute(f"CREATE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
     except duckdb.Error as error:
         hint = "" if table.is_parquet else "; name its read.sep, read.quote or read.encoding"
-        fault = f"{table.origin} cannot be read: {_in_short(error)}{hint}"
+        fault = f"{table.origin} cannot be read: {in_short(error)}{hint}"
         raise DataError(f"data.sources.{table.name}: {fault}") from None
 
 
@@ -107,13 +97,6 @@ def _csv_options(table: Table) -> str:
     return "".join(f", {option}" for option in options)
 
 
-def _in_short(error: Exception) -> str:
-    """The first two lines that tell something and quote no row."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line.strip("^") and not line.startswith(("Original Line", "LINE "))]
-    return " ".join(told[:2])[:300] or type(error).__name__
-
-
 def gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path) -> dict[str, str]:
     """Write all rows that have a target, each with its side, to one Parquet file; return the columns' kinds.
 
@@ -131,27 +114,18 @@ def gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path) 
     if len(kinds) < 2:
         raise DataError(f"data: no column beside the target {data.target!r}; a wrong read.sep looks like this")
     shown = [_cast(name, columns[name], keep=name in (data.target, data.id)) for name in kinds]
-    key = _joined(key_columns(data, split, kinds), kinds, data.id)
+    key = joined(key_columns(data, split, kinds), kinds, data.id)
     target = _value(data.target, columns[data.target])
-    extra = [f"{_side(db, split, key, target)} AS {SIDE}"]
+    extra = [f"{side_of(db, split, key, target)} AS {SIDE}"]
     if isinstance(split, GroupSplit):
         extra.append(f"md5_number_lower({key}) AS {GROUP}")
     # Neither a join nor equal times have an order; training has to see the same one each time.
     order = [quoted(split.column)] if isinstance(split, TimeSplit) else []
-    order += [f"md5({_joined(list(kinds), kinds)})"] if order or data.query else []
+    order += [f"md5({joined(list(kinds), kinds)})"] if order or data.query else []
     select = f"SELECT {', '.join(shown + extra)} FROM ratchet_rows WHERE {target} IS NOT NULL"
     select += f" ORDER BY {', '.join(order)}" if order else ""
-    _run(db, f"COPY ({select}) TO {literal(str(rows))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})", "data")
+    run(db, f"COPY ({select}) TO {literal(str(rows))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})", "data")
     return kinds
-
-
-def _run(db: duckdb.DuckDBPyConnection, sql: str, place: str) -> duckdb.DuckDBPyConnection:
-    try:
-        return db.execute(sql)
-    except duckdb.OutOfMemoryException as error:
-        raise DataError(f"{place}: too little memory or disk: {_in_short(error)}") from None
-    except duckdb.Error as error:
-        raise DataError(f"{place}: {_in_short(error)}") from None
 
 
 def attach_all(db: duckdb.DuckDBPyConnection, data: Data, split: Split) -> dict[str, str]:
@@ -163,15 +137,15 @@ def attach_all(db: duckdb.DuckDBPyConnection, data: Data, split: Split) -> dict[
         sql, place = f"SELECT * FROM ({_one_select(db, data.query)}\n)", "data.query"
     else:
         sql, place = f"SELECT * FROM {quoted(next(iter(data.sources)))}", "data.sources"
-    _run(db, f"CREATE VIEW ratchet_rows AS {sql}", place)
-    return {name: kind for name, kind, *_ in _run(db, "DESCRIBE ratchet_rows", place).fetchall()}
+    run(db, f"CREATE VIEW ratchet_rows AS {sql}", place)
+    return {name: kind for name, kind, *_ in run(db, "DESCRIBE ratchet_rows", place).fetchall()}
 
 
 def _one_select(db: duckdb.DuckDBPyConnection, query: str) -> str:
     try:
         statements = db.extract_statements(query)
     except duckdb.Error as error:
-        raise DataError(f"data.query: {_in_short(error)}") from None
+        raise DataError(f"data.query: {in_short(error)}") from None
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise DataError("data.query: it has to be one SELECT and nothing else")
     return str(statements[0].query).rstrip().rstrip(";")
@@ -213,53 +187,6 @@ def _cast(name: str, duckdb_type: str, keep: bool) -> str:
     return f"{value} AS {quoted(name)}"
 
 
-def key_columns(data: Data, split: Split, kinds: dict[str, str]) -> list[str]:
-    """Return the columns that decide a row's side: its group's, its id, or without one all but the target."""
-    if isinstance(split, GroupSplit):
-        return list(split.columns)
-    return [data.id] if data.id else [name for name in kinds if name != data.target]
-
-
-def _joined(names: list[str], kinds: dict[str, str], id_column: str | None = None) -> str:
-    """SQL of one text of several cells. A number is written the same whether its column holds whole ones or not."""
-
-    def text(name: str) -> str:
-        as_number = kinds[name] == "number" and name != id_column
-        return f"{quoted(name)}::DOUBLE::VARCHAR" if as_number else f"{quoted(name)}::VARCHAR"
-
-    return "concat_ws(chr(31), " + ", ".join(f"coalesce({text(name)}, chr(30))" for name in names) + ")"
-
-
-def _share(key: str, salt: str) -> str:
-    """SQL of a number in [0, 1) by md5, which no release of DuckDB will change; its test has the twin in Python."""
-    return f"('0x' || substr(md5({literal(salt)} || '|' || {key}), 1, 15))::UBIGINT / {16**15}.0"
-
-
-def _side(db: duckdb.DuckDBPyConnection, split: Split, key: str, target: str) -> str:
-    """SQL of the side of a row."""
-    if isinstance(split, HashSplit | GroupSplit):
-        share, cuts = _share(key, split.salt), (split.train, split.train + split.valid)
-        return f"CASE WHEN {share} < {cuts[0]} THEN 'train' WHEN {share} < {cuts[1]} THEN 'valid' ELSE 'test' END"
-    if isinstance(split, TimeSplit):
-        return _side_by_time(db, split, target)
-    column = SOURCE if isinstance(split, SourceSplit) else f"{quoted(split.column)}::VARCHAR"
-    train, test = (", ".join(literal(str(value)) for value in values) for values in (split.train, split.test))
-    held_out = f"CASE WHEN {_share(key, split.salt)} < {split.valid} THEN 'valid' ELSE 'train' END"
-    return f"CASE WHEN {column} IN ({test}) THEN 'test' WHEN {column} IN ({train}) THEN {held_out} END"
-
-
-def _side_by_time(db: duckdb.DuckDBPyConnection, split: TimeSplit, target: str) -> str:
-    column = quoted(split.column)
-    shares = [split.train, split.train + split.valid]
-    # As text: a time with a zone would need a package of its own to become a Python value.
-    sql = f"SELECT quantile_disc({column}, {shares})::VARCHAR[] FROM ratchet_rows WHERE {target} IS NOT NULL"
-    cuts = _run(db, sql, "split.column").fetchall()[0][0]
-    if cuts is None:
-        raise DataError(f"split.column: {split.column!r} has no value in any row")
-    first, second = (f"{column} < {literal(cut)}" for cut in cuts)
-    return f"CASE WHEN {column} IS NULL THEN NULL WHEN {first} THEN 'train' WHEN {second} THEN 'valid' ELSE 'test' END"
-
-
 def write_sides(db: duckdb.DuckDBPyConnection, rows: Path, folder: Path) -> dict[str, int]:
     """Write train.parquet, valid.parquet and test.parquet; return the rows of each.
 
@@ -269,7 +196,7 @@ def write_sides(db: duckdb.DuckDBPyConnection, rows: Path, folder: Path) -> dict
     for side in SIDES:
         target = folder / f"{side}.parquet"
         select = f"SELECT * EXCLUDE ({SIDE}) FROM read_parquet({literal(str(rows))}) WHERE {SIDE} = '{side}'"
-        _run(
+        run(
             db,
             f"COPY ({select}) TO {literal(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})",
             "split",
@@ -298,6 +225,6 @@ def count_targets(db: duckdb.DuckDBPyConnection, target: str, rows: Path) -> tup
     column = quoted(target)
     table = f"read_parquet({literal(str(rows))})"
     lost = f"SELECT (SELECT count(*) FROM ratchet_rows) - (SELECT count(*) FROM {table})"
-    missing = _run(db, lost, "data.target").fetchall()[0][0]
+    missing = run(db, lost, "data.target").fetchall()[0][0]
     sql = f"SELECT {column} AS value, count(*) AS n FROM {table} GROUP BY value ORDER BY n DESC, value LIMIT 1001"
-    return int(missing), [(value, int(count)) for value, count in _run(db, sql, "data.target").fetchall()]
+    return int(missing), [(value, int(count)) for value, count in run(db, sql, "data.target").fetchall()]

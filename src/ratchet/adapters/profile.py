@@ -6,7 +6,8 @@ from typing import Any
 
 import duckdb
 
-from ratchet.adapters.files import SIDE, literal, quoted
+from ratchet.adapters.sides import SIDE
+from ratchet.adapters.sql import literal, quoted
 
 BINS = 20
 LEVELS = 20

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ratchet.adapters import files
 from ratchet.adapters.search import Outcome, Trial
+from ratchet.adapters.sides import GROUP
 from ratchet.config import METRICS, SEARCH_METRIC, Task, TimeSplit
 from ratchet.core import features, folds, metrics
 from ratchet.core.decision import cheapest_threshold
@@ -28,7 +28,7 @@ class Bench:
         rows = prepared.rows("train")
         self.encoder: Encoder = features.fit(rows, prepared.plan, task.features)
         self.train, self.valid = self.encode(rows), self.encode(prepared.rows("valid"))
-        groups = rows[files.GROUP].to_numpy() if files.GROUP in rows else None
+        groups = rows[GROUP].to_numpy() if GROUP in rows else None
         by_time = isinstance(task.split, TimeSplit)
         cuts = folds.assign(self.train.target, self.kind, task.search.folds, task.search.seed, groups, by_time)
         self.folds = [Fold(self.train.take(fit), self.train.take(score)) for fit, score in cuts]

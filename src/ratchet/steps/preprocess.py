@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from ratchet.adapters import files, profile, tracking
+from ratchet.adapters import files, profile, sides, tracking
 from ratchet.adapters.tracking import Run
 from ratchet.config import GroupSplit, HashSplit, Kind, Task
 from ratchet.core import baselines, checks, features, plots
@@ -22,7 +22,9 @@ from ratchet.steps.session import Session, key_of
 CODE = (
     "adapters/files.py",
     "adapters/profile.py",
+    "adapters/sides.py",
     "adapters/sources.py",
+    "adapters/sql.py",
     "adapters/synthetic.py",
     "core/baselines.py",
     "core/canvas.py",
@@ -158,7 +160,7 @@ def _digests(session: Session, about: dict[str, Any]) -> dict[str, Any]:
     data, split = session.task.data, session.task.split
     tables = [{"name": t.name, "origin": t.origin, "sha256": t.digest} for t in session.tables]
     contents = [(table.name, table.digest) for table in session.tables]
-    decides = {name: about["columns"][name] for name in files.key_columns(data, split, about["columns"])}
+    decides = {name: about["columns"][name] for name in sides.key_columns(data, split, about["columns"])}
     # By hash, rows stay on their sides when the data grow, as long as what decides keeps its meaning.
     grows = isinstance(split, HashSplit | GroupSplit)
     rows = [data.query, decides] if grows else [data.query, contents]
@@ -172,7 +174,7 @@ def _digests(session: Session, about: dict[str, Any]) -> dict[str, Any]:
 
 def _check_sides(about: dict[str, Any], splits: Path, task: Task) -> None:
     """Refuse a side in which a class is missing, or a target without a value."""
-    for side in files.SIDES:
+    for side in sides.SIDES:
         target = encoded_target(files.read_side(splits, side, [task.data.target])[task.data.target], about["classes"])
         if about["classes"] and len(found := np.unique(target)) < 2:
             only = about["classes"][int(found[0])]

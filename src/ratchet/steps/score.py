@@ -13,6 +13,7 @@ from pyarrow import csv
 
 from ratchet.adapters import files, registry, sources, tracking
 from ratchet.adapters.sources import Table
+from ratchet.adapters.sql import quoted
 from ratchet.adapters.tracking import Run
 from ratchet.config import Source
 from ratchet.errors import DataError, did_you_mean
@@ -93,8 +94,7 @@ def _batches(folder: Path, table: Table, inputs: Mapping[str, str]) -> Iterator[
             hint = did_you_mean(absent[0], columns)
             raise DataError(f"{table.origin}: no column {absent[0]!r}, which the model reads{hint}")
         typed = [
-            f"{files.quoted(name)}::{files.DUCKDB_TYPES[kind]} AS {files.quoted(READ + name)}"
-            for name, kind in inputs.items()
+            f"{quoted(name)}::{files.DUCKDB_TYPES[kind]} AS {quoted(READ + name)}" for name, kind in inputs.items()
         ]
         try:
             for batch in db.sql(f"SELECT *, {', '.join(typed)} FROM input").to_arrow_reader(BATCH_ROWS):
