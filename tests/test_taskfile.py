@@ -175,7 +175,7 @@ def test_a_missing_file_is_told_with_the_nearest_beside_it(write: Write) -> None
         ("a: " + "[" * 20_000, "task.yaml: cannot be read: maximum recursion depth"),
         ("[name, data]\n", "task.yaml: a task is a mapping (name: …, data: …), this is list"),
         ("small\n", "task.yaml: a task is a mapping (name: …, data: …), this is str"),
-        ("", "task.yaml: a task is a mapping (name: …, data: …), this is NoneType"),
+        ("", "task.yaml: is empty; did the command that should write it fail?"),
     ],
 )  # fmt: skip
 def test_what_is_no_task_is_refused_in_one_line_that_names_the_place(write: Write, text: str, fault: str) -> None:

@@ -209,6 +209,8 @@ def promote(to: Any, as_json: bool, **options: Any) -> None:
             return
         console.gates(step.gates_as_json(promoted.verdicts))
         version = promoted.version
+        if to == "staging" and version.stage == "Production":
+            session.progress.note("it is further than Staging already; nothing was moved")
         console.say(f"{version.name} version {version.number} is in {version.stage}: {version.uri}")
 
 
@@ -292,12 +294,14 @@ def status(as_json: bool, **options: Any) -> None:
 @click.argument("source", metavar="DATA")
 @click.option("--target", required=True, metavar="COLUMN", help="The column to predict.")
 @click.option("--name", metavar="NAME", help="Name of the task; unset: made from the data's name.")
-def init(source: str, target: str, name: str | None) -> None:
+@click.option("--encoding", metavar="NAME", help="Encoding of a delimited file, such as cp949; unset: utf-8.")
+@click.option("--sep", metavar="TEXT", help="Separator of a delimited file; unset: seen.")
+def init(source: str, target: str, **options: str | None) -> None:
     """Write a commented task to stdout, from a look at the data."""
     from ratchet.config import Settings
     from ratchet.operate import init as operation
 
-    sys.stdout.write(operation.draft(source, target, name, Settings.from_env()))
+    sys.stdout.write(operation.draft(source, target, Settings.from_env(), **options))
 
 
 @cli.group()

@@ -88,6 +88,8 @@ def _read(path: Path) -> dict[str, Any]:
         place = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = " ".join(str(getattr(error, "problem", None) or error).split())
         raise ConfigError(f"{place}: not YAML: {problem}") from None
+    if document is None:
+        raise ConfigError(f"{path}: is empty; did the command that should write it fail?")
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: a task is a mapping (name: …, data: …), this is {type(document).__name__}")
     return document

@@ -87,9 +87,9 @@ def test_a_constant_target_has_nothing_to_learn_from():
 
 
 def test_more_classes_than_a_model_can_tell_apart_are_refused():
-    message = "data.target: 'grade' has more than 100 classes; is it problem.kind: regression?"
-    assert refusal(*(f"name {i}" for i in range(101))) == message
-    assert refusal(*range(101), kind="multiclass") == message
+    message = "data.target: 'grade' has more than 100 classes; "
+    assert refusal(*(f"name {i}" for i in range(101))) == f"{message}does it name the rows?"
+    assert refusal(*range(101), kind="multiclass") == f"{message}is it problem.kind: regression?"
     assert len(seen(*(f"name {i}" for i in range(100)))[1]) == 100
 
 

@@ -119,10 +119,22 @@ def test_calibration_improves_or_keeps_the_log_loss_of_two_classes(seed, strengt
     )
 )
 @settings(deadline=None, max_examples=100)
-def test_calibration_improves_or_keeps_the_log_loss_of_several_classes(rows):
+def test_calibration_improves_or_keeps_the_smoothed_log_loss_of_several_classes(rows):
     margins, truth = columns(rows)
-    found = calibrate(margins, truth)
-    assert log_loss(found.probabilities(margins), truth) <= log_loss(Calibration().probabilities(margins), truth) + 1e-4
+    unsure = 1 / (len(truth) + 2)
+    target = (1 - unsure) * np.eye(3)[truth] + unsure / 3
+
+    def loss(calibration):
+        return -(target * np.log(np.maximum(calibration.probabilities(margins), 1e-300))).sum(axis=1).mean()
+
+    assert loss(calibrate(margins, truth)) <= loss(Calibration()) + 1e-4
+
+
+def test_classes_told_apart_without_a_mistake_are_not_called_certain():
+    truth = np.arange(26) % 3
+    margins = 2.0 * np.eye(3)[truth]
+    sure = calibrate(margins, truth).probabilities(margins).max(axis=1)
+    assert sure.max() == pytest.approx(1 - (1 / 28) * 2 / 3, abs=1e-3)
 
 
 @pytest.mark.parametrize("strength", [0.1, 1, 8])

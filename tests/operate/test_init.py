@@ -56,7 +56,7 @@ def customers(**more: list[Any]) -> dict[str, list[Any]]:
 
 def drafted(uri: str, target: str, name: str | None = None, uncommented: str = "") -> Task:
     """Return the drafted task, read back; also with one of its proposals taken up."""
-    text = draft(uri, target, name, Settings.from_env())
+    text = draft(uri, target, Settings.from_env(), name)
     if uncommented:
         assert f"# {uncommented}" in text
         text = text.replace(f"# {uncommented}", uncommented)
@@ -82,7 +82,14 @@ def test_two_classes_are_a_binary_task_whose_positive_class_is_the_rarer(write: 
 
 @pytest.mark.parametrize(
     ("values", "positive"),
-    [(["no", "yes", "no"], "yes"), ([0, 1, 0], 1), ([1, 1, 0], 0), ([0, 1], 1), (["1.5", "2.5", "2.5"], 1.5)],
+    [
+        (["no", "yes", "no"], "yes"),
+        ([0, 1, 0], 1),
+        ([1, 1, 0], 1),
+        (["예", "예", "아니오"], "예"),
+        ([0, 1], 1),
+        (["1.5", "2.5", "2.5"], 1.5),
+    ],
 )
 def test_the_positive_class_keeps_the_type_it_has_in_the_data(
     write: Write, values: list[Any], positive: object
@@ -120,7 +127,7 @@ def test_a_column_named_like_an_id_that_repeats_is_none(write: Write) -> None:
 
 
 def test_dates_and_whole_numbers_with_few_values_are_pointed_out(write: Write) -> None:
-    text = draft(write(customers()), "left", None, Settings.from_env())
+    text = draft(write(customers()), "left", Settings.from_env())
     assert "# dates, which are no features: [joined]" in text
     task = drafted("customers.csv", "left", uncommented="categorical: ")
     assert task.features.categorical == ("kids",)

@@ -152,7 +152,10 @@ def behind(client: "MlflowClient", name: str, stage: str) -> Version:
         raise RatchetError(f"stage {stage!r}: no such stage{hint}")
     found = in_stage(client, name, known[stage.lower()])
     if found is None:
-        raise RatchetError(f"{name}: no version is in {known[stage.lower()]}; ratchet run brings one there")
+        raise RatchetError(
+            f"{name}: no version is in {known[stage.lower()]}; ratchet promote -c FILE --to staging brings one to"
+            " Staging, ratchet run to Production"
+        )
     return found
 
 

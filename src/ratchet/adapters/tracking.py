@@ -66,9 +66,10 @@ def reachable(settings: Settings) -> Iterator[None]:
     except (MlflowException, requests.RequestException) as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
         away = isinstance(error, requests.RequestException) or "API request to" in line
-        hint = "; is MLFLOW_TRACKING_URI right, and the server up?" if away else ""
         shown = masked(settings.tracking_uri)
-        raise ServerError(f"{shown}: {line.replace(settings.tracking_uri, shown)[:300]}{hint}") from error
+        if away:
+            raise ServerError(f"{shown}: no answer; is MLFLOW_TRACKING_URI right, and the server up?") from error
+        raise ServerError(f"{shown}: {line.replace(settings.tracking_uri, shown)[:300]}") from error
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,10 @@ class Run:
     def log_figures(self, figures: Mapping[str, Any], folder: str = "plots") -> None:
         """Log matplotlib figures as PNG artifacts, in one upload."""
         with tempfile.TemporaryDirectory() as place:
-            for name, figure in figures.items():
-                figure.savefig(Path(place) / f"{name}.png", dpi=110)
+            with warnings.catch_warnings():  # without a font for Hangul its letters are boxes; that stops nothing
+                warnings.filterwarnings("ignore", message="Glyph .* missing from")
+                for name, figure in figures.items():
+                    figure.savefig(Path(place) / f"{name}.png", dpi=110)
             self.client.log_artifacts(self.id, place, folder)
 
     def log_files(self, folder: Path, path: str) -> None:

@@ -39,7 +39,8 @@ def kind_of_target(task: Task, values: Sequence[tuple[Any, int]]) -> tuple[Kind,
             raise DataError(f"problem.kind: regression needs numbers, {name!r} holds {distinct[0]!r}")
         return kind, []
     if len(distinct) > MAX_CLASSES:
-        raise DataError(f"data.target: {name!r} has more than {MAX_CLASSES} classes; is it problem.kind: regression?")
+        hint = "is it problem.kind: regression?" if numeric else "does it name the rows?"
+        raise DataError(f"data.target: {name!r} has more than {MAX_CLASSES} classes; {hint}")
     if kind == "multiclass":
         return kind, sorted(distinct)
     return kind, _two_classes(task, distinct)

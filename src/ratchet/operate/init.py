@@ -11,23 +11,34 @@ from pydantic import ValidationError
 
 from ratchet.adapters import files, profile, sources
 from ratchet.adapters.sources import Table
-from ratchet.config import SEARCH_METRIC, Data, HashSplit, Problem, Settings, Source, Task
+from ratchet.config import SEARCH_METRIC, Data, HashSplit, Problem, Read, Settings, Source, Task
 from ratchet.core import checks
 from ratchet.errors import ConfigError, DataError
 
 LONG_TEXT = 30  # characters, on average: a text to read rather than a name
 GATED = {"binary": ("roc_auc", 0.01), "multiclass": ("accuracy", 0.02), "regression": ("r2", 0.02)}
+YES = {"1", "1.0", "true", "t", "yes", "y", "positive", "예", "네"}
+FEW_ROWS = 50  # fewer say nothing about which numbers are names
 CODES = 12  # whole numbers with so few values may be names
 
 
-def draft(uri: str, target: str, name: str | None, settings: Settings) -> str:
+def draft(
+    uri: str,
+    target: str,
+    settings: Settings,
+    name: str | None = None,
+    encoding: str | None = None,
+    sep: str | None = None,
+) -> str:
     """Return the YAML of a task for the data, with comments on what was seen.
 
     Raises DataError if the data cannot be read or hold no such column, ConfigError if the name is no task's name.
     """
     name = name or _name(uri)
     try:
-        data = Data(sources={"data": Source(uris=(uri,))}, target=target)
+        named = {key: value for key, value in (("encoding", encoding), ("sep", sep)) if value}
+        source = Source(uris=(uri,), read=Read.model_validate(named))
+        data = Data(sources={"data": source}, target=target)
         task = Task(name=name, data=data, problem=Problem())
     except ValidationError as error:
         fault = error.errors()[0]
@@ -47,7 +58,8 @@ def draft(uri: str, target: str, name: str | None, settings: Settings) -> str:
     kind, classes = checks.kind_of_target(task, values)
     lines = [
         *_head(name, kind),
-        *_data(uri, table, target, kind, values, described),
+        *_source(uri, table, named),
+        *_data(target, kind, values, described),
         *_rest(kind, classes, target, described),
     ]
     return "\n".join(lines) + "\n"
@@ -84,32 +96,33 @@ def _head(name: str, kind: str) -> Iterator[str]:
     yield '  # rule: "COLUMN >= 2"        # the simple rule to beat; without one: the majority or the mean'
 
 
-def _data(
-    uri: str,
-    table: Table,
-    target: str,
-    kind: str,
-    values: list[tuple[Any, int]],
-    described: list[dict[str, Any]],
-) -> Iterator[str]:
-    yield "data:"
-    yield (
-        f"  sources: {{data: {{uris: [{_word(uri)}], sha256: [{_word(table.digest)}]}}}}"
-        if table.files
-        else f"  sources: {{data: {{uris: [{_word(uri)}]}}}}"
-    )
+def _source(uri: str, table: Table, named: dict[str, str]) -> Iterator[str]:
+    parts = [f"uris: [{_word(uri)}]"]
+    parts += [f"sha256: [{_word(table.digest)}]"] if table.files else []
+    parts += [f"read: {{{', '.join(f'{key}: {_word(value)}' for key, value in named.items())}}}"] if named else []
+    yield f"data:\n  sources: {{data: {{{', '.join(parts)}}}}}"
+
+
+def _data(target: str, kind: str, values: list[tuple[Any, int]], described: list[dict[str, Any]]) -> Iterator[str]:
     yield "  # collected: {by: ..., period: ..., licence: ...}        # where the data come from"
     yield f"  target: {_word(target)}"
     if kind == "binary":
-        rare = sorted(values, key=lambda pair: str(pair[0]), reverse=True)
-        rare = min(rare, key=lambda pair: pair[1])[0]  # of equals the later one: 1 rather than 0
-        yield f"  positive: {_word(rare)}{' ' * 8}# the rarer of {_words([value for value, _ in values])}"
+        both = _words([value for value, _ in values])
+        yield f"  positive: {_word(_positive(values))}{' ' * 8}# of {both}; the probability is this one's"
     ids = [e["name"] for e in described if _is_id(e, target)]
     if ids:
         yield f"  id: {_word(ids[0])}{' ' * 8}# a value of its own in each row"
     dates = [e["name"] for e in described if e["kind"] == "date"]
     if dates:
         yield f"  # dates, which are no features: {_words(dates)}; see split: {{by: time, column: {_word(dates[0])}}}"
+
+
+def _positive(values: list[tuple[Any, int]]) -> Any:
+    """Return the value that says yes; where none does, the rarer one."""
+    for value, _ in values:
+        if str(value).strip().lower() in YES:
+            return value
+    return min(values, key=lambda pair: pair[1])[0]
 
 
 def _is_id(entry: dict[str, Any], target: str) -> bool:
@@ -128,8 +141,13 @@ def _rest(kind: str, classes: list[Any], target: str, described: list[dict[str, 
     yield "features:"
     if texts and len(others) <= 1:
         yield f"  kind: text\n  text: {_word(texts[0])}"
+        if others:
+            yield f"  # not used: {_words([e['name'] for e in others])}; a task reads texts or a table"
     else:
-        codes = [e["name"] for e in others if e["kind"] == "number" and 3 <= e["distinct"] <= CODES and _whole(e)]
+        many = bool(described) and described[0]["rows"] >= FEW_ROWS
+        codes = [
+            e["name"] for e in others if many and e["kind"] == "number" and 3 <= e["distinct"] <= CODES and _whole(e)
+        ]
         yield "  kind: tabular"
         if codes:
             yield f"  # whole numbers with few values; are they names?\n  # categorical: {_words(codes)}"

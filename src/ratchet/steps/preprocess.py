@@ -196,5 +196,7 @@ def _record(run: Run, session: Session, about: dict[str, Any], described: list[d
     run.log_files(splits, "splits")
     run.log_json(session.task.model_dump(mode="json"), "task.json")
     run.log_json(about, "about.json")  # last: with it the run is whole
-    for finding in about["findings"]:
+    own = {"the target", "the id", "the true probability", "named in data.drop", "names the side of the split"}
+    dropped = [f"{name} is not used: {why}" for name, why in about["dropped"].items() if why not in own]
+    for finding in (*about["findings"], *dropped):
         session.progress.note(finding)

@@ -44,6 +44,10 @@ def score(session: Session, source: str, output: Path, stage: str, parent: Run |
         raise DataError(f"{output}: the output is a {' or a '.join(WRITERS)} file")
     if not output.parent.is_dir():
         raise DataError(f"{output}: the folder {output.parent} is not there")
+    if "://" not in source and not Path(source).exists():
+        raise DataError(f"{source}: no such file")
+    if output.exists() and output.samefile(source):
+        raise DataError(f"{output}: is the input too; name another file, so that nothing is lost")
     with tracking.opened(session.client, session.task.name, "score", parent) as run:
         version = registry.behind(session.client, session.task.name, stage)
         session.progress.step("score", "running")

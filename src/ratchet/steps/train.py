@@ -160,14 +160,16 @@ class _Recorder:
         done = sum(trial.status != "failed" for trial in trials)
         if self.before is None:
             self.before = done
-            if done:
+            if done >= budget:
+                self.session.progress.note(f"{done} trials are finished, {budget} were asked for: nothing to search")
+            elif done:
                 self.session.progress.note(f"the search goes on after {done} finished trials")
         fresh = done - self.before
         pace_s = (time.monotonic() - self.began) / fresh if fresh else 0.0
         best = search.best(trials, self.plan.metric)
         shown = f"{self.plan.metric} {best.score:.4f} ({best.family})" if best else ""
         left_s = max(self.plan.search.timeout_s - (time.monotonic() - self.began), 0.0)
-        self.session.progress.trial(done, budget, shown, min((budget - done) * pace_s, left_s))
+        self.session.progress.trial(min(done, budget), budget, shown, min((budget - done) * pace_s, left_s))
 
     def _record(self, trial: Trial) -> None:
         found = [(f"fold_{self.plan.metric}", step, value) for step, value in enumerate(trial.folds)]
