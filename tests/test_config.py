@@ -311,8 +311,8 @@ def test_with_a_tracking_server_the_home_folder_is_in_the_working_folder(
 @pytest.mark.parametrize(
     ("tracking_uri", "database_url"),
     [
-        ("sqlite:////tmp/x/mlflow.db", "sqlite:////tmp/x/mlflow.db"),
-        ("sqlite:////tmp/x/mlflow.db", "sqlite:////tmp/x/../x/mlflow.db"),
+        ("sqlite:////srv/x/mlflow.db", "sqlite:////srv/x/mlflow.db"),
+        ("sqlite:////srv/x/mlflow.db", "sqlite:////srv/x/../x/mlflow.db"),
         ("", "sqlite:///mlflow.db"),
         ("postgresql://ml@db/all", "postgresql://ml@db/all"),
         ("postgresql://ml@db/all", "postgresql+psycopg2://ml@db/all"),
