@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+settings.register_profile("ci", derandomize=True)  # at home new cases are tried each time, in CI the same ones
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 os.environ["OMP_NUM_THREADS"] = "1"  # files run in parallel: two threads in each would wait for one another
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from ratchet.adapters import files, sides
@@ -381,6 +381,8 @@ def test_a_column_may_have_any_name(name, tmp_path):
 
 
 @given(name=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20))
+@example(name="VALUE")
+@example(name="n")
 @quick
 def test_any_text_can_be_the_name_of_a_column(name):
     assume(name.lower() not in ("y", "other") and not name.lower().startswith("ratchet_"))

@@ -73,3 +73,11 @@ def test_what_is_no_feature_is_said_with_the_reason(prepare: Callable[..., Told]
     assert "same value" in dropped["same"]
     assert "no value" in dropped["none"]
     assert "distinct texts" in dropped["free"]
+
+
+def test_columns_may_be_called_as_ratchet_calls_things_itself(prepare: Callable[..., Told]) -> None:
+    rows = frame().assign(n=1.5, low=lambda rows: rows["a"] * 2, level="x", value="v", bin=lambda rows: -rows["a"])
+    rows.loc[::2, ["level", "value"]] = "w"
+    told = prepare(rows.rename(columns={"y": "count"}), data={"id": "id", "target": "count"})
+    assert told.code == 0, told.json
+    assert set(told.json["features"]) == {"a", "low", "level", "value", "bin"}

@@ -226,5 +226,5 @@ def count_targets(db: duckdb.DuckDBPyConnection, target: str, rows: Path) -> tup
     table = f"read_parquet({literal(str(rows))})"
     lost = f"SELECT (SELECT count(*) FROM ratchet_rows) - (SELECT count(*) FROM {table})"
     missing = run(db, lost, "data.target").fetchall()[0][0]
-    sql = f"SELECT {column} AS value, count(*) AS n FROM {table} GROUP BY value ORDER BY n DESC, value LIMIT 1001"
+    sql = f"SELECT {column}, count(*) FROM {table} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1001"
     return int(missing), [(value, int(count)) for value, count in run(db, sql, "data.target").fetchall()]

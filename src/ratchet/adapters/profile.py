@@ -59,15 +59,16 @@ def _distribution(db: duckdb.DuckDBPyConnection, table: str, entry: dict[str, An
             return {}
         # In doubles: the difference of two whole numbers, and a decimal literal, may not fit their own types.
         bin_of = f"least(floor(({column}::DOUBLE - '{low!r}'::DOUBLE) / '{width!r}'::DOUBLE), {BINS - 1})::INTEGER"
-        sql = f"SELECT {bin_of} AS bin, count(*) FROM {table} WHERE isfinite({column}) GROUP BY bin"
+        sql = f"SELECT {bin_of}, count(*) FROM {table} WHERE isfinite({column}) GROUP BY 1"
         found = dict(db.execute(sql).fetchall())
         return {
             "edges": [low + i * width for i in range(BINS + 1)],
             "counts": [found.get(i, 0) for i in range(BINS)],
         }
     if entry["kind"] == "text" and entry["distinct"] <= 10_000:
-        counted = f"SELECT {column} AS level, count(*) AS n FROM {table} WHERE {column} IS NOT NULL GROUP BY level"
-        found = db.execute(f"{counted} ORDER BY n DESC, level LIMIT {LEVELS}").fetchall()
+        # By place, not by a name: a column may be called anything.
+        counted = f"SELECT {column}, count(*) FROM {table} WHERE {column} IS NOT NULL GROUP BY 1"
+        found = db.execute(f"{counted} ORDER BY 2 DESC, 1 LIMIT {LEVELS}").fetchall()
         return {"levels": [str(level)[:60] for level, _ in found], "counts": [count for _, count in found]}
     return {}
 
@@ -80,12 +81,13 @@ def far_values(db: duckdb.DuckDBPyConnection, rows: Path, kinds: dict[str, str])
     table, found = f"read_parquet({literal(str(rows))})", {}
     for name in (name for name, kind in kinds.items() if kind == "number"):
         column = quoted(name)
-        sql = (
-            f"WITH q AS (SELECT quantile_cont({column}, 0.25) AS low, quantile_cont({column}, 0.75) AS high"
-            f" FROM {table})"
-            f" SELECT count(*) / (SELECT count(*) FROM {table}), mode({column}) FROM {table}, q WHERE high > low"
-            f" AND ({column} > high + 10 * (high - low) OR {column} < low - 10 * (high - low))"
-        )
+        quartiles = f"SELECT quantile_cont({column}, 0.25), quantile_cont({column}, 0.75) FROM {table}"
+        low, high = db.execute(quartiles).fetchall()[0]
+        if low is None or not low < high:
+            continue
+        reach = 10 * (float(high) - float(low))
+        far = f"{column} > '{high + reach!r}'::DOUBLE OR {column} < '{low - reach!r}'::DOUBLE"
+        sql = f"SELECT count(*) / (SELECT count(*) FROM {table}), mode({column}) FROM {table} WHERE {far}"
         share, value = db.execute(sql).fetchall()[0]
         if share:
             found[name] = (float(share), float(value))
