@@ -101,16 +101,22 @@ def cli() -> None:
 @_task_options
 @click.option("--ask", is_flag=True, help="At the end serve the model, send it one real request, and stop it.")
 @click.option("--plan", is_flag=True, help="Only say what would run, on how many rows, how long, with how much memory.")
-def run(ask: bool, plan: bool, as_json: bool, **options: Any) -> None:
+@click.option("--why", is_flag=True, help="Only say which steps would run again, and which input of each changed.")
+def run(ask: bool, plan: bool, why: bool, as_json: bool, **options: Any) -> None:
     """The main job: preprocess, train, evaluate, promote to Production."""
     from ratchet import console
     from ratchet.operate import plan as planning
+    from ratchet.operate import why as explaining
     from ratchet.steps import main
 
     with _session(as_json=as_json, **options) as session:
         if plan:
             found = planning.plan(session)
             console.as_json(found) if as_json else console.plan(found)
+            return
+        if why:
+            steps = explaining.why(session)
+            console.as_json({"task": session.task.name, "steps": steps}) if as_json else console.why(steps)
             return
         try:
             done = main.main(session)

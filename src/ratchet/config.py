@@ -258,6 +258,13 @@ class Search(Section):
     metric: MetricName | None = Field(None, description="What is tuned; unset: roc_auc, log_loss or rmse by kind.")
     seed: int = Field(7, ge=0, le=2**31 - 1, description="Seed of folds, search and models.")
     jobs: int = Field(1, ge=1, le=64, description="Trials at a time.")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where XGBoost trains: cuda needs an NVIDIA GPU.")
+    max_rows: int = Field(
+        200_000,
+        ge=1_000,
+        description="Rows of train that trials see, a sample of more; trees are then fitted on all of them by"
+        " batches, linear models on the sample.",
+    )
     max_rounds: int = Field(1_000, ge=1, le=20_000, description="Boosting rounds at the most (early stopping).")
 
 

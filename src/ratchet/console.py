@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+LONGEST_FAULT = 1_000
 WIDTH = 140  # of a table that goes to a file
 QUIET_S = 5  # without a terminal, a line at most this often
 
@@ -114,14 +115,28 @@ def figure(value: Any) -> str:
     return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4f}"
 
 
+def why(steps: list[dict[str, Any]]) -> None:
+    """Show by step whether it is reused and, if not, each input that changed."""
+    for step in steps:
+        if step["state"] == "reused":
+            say(f"{step['step']}: reused, nothing changed")
+        elif not step["changed"]:
+            say(f"{step['step']}: runs, since no finished run of it is known")
+        else:
+            say(f"{step['step']}: runs, since")
+            for name, how in step["changed"].items():
+                say(f"  {name} {how}" if how in ("changed", "is new", "is gone") else f"  {name}: {how}")
+
+
 def say(text: str = "") -> None:
     """Print a line of the result."""
     Console(highlight=False, soft_wrap=True).print(escape(text))
 
 
 def fault(text: str) -> None:
-    """Print an error."""
-    sys.stderr.write("".join(f"ratchet: {line}\n" for line in text.splitlines() or [""]))
+    """Print an error, each line of it cut where nobody reads on."""
+    lines = (line if len(line) <= LONGEST_FAULT else f"{line[:LONGEST_FAULT]} …" for line in text.splitlines() or [""])
+    sys.stderr.write("".join(f"ratchet: {line}\n" for line in lines))
 
 
 def as_json(content: Any) -> None:

@@ -38,5 +38,7 @@ class ServerError(RatchetError):
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" for the nearest of the known words, or an empty string."""
-    near = get_close_matches(wrong, list(known), n=1, cutoff=0.6)
+    words = list(known)
+    near = [word for word in words if word.casefold() == wrong.casefold()]
+    near = near or get_close_matches(wrong[:200], words, n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""

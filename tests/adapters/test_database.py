@@ -99,7 +99,7 @@ def test_a_second_thread_is_refused_while_the_first_holds_the_lock(settings):
     with (
         database.lock(settings, "promote-churn"),
         ThreadPoolExecutor(1) as pool,
-        pytest.raises(ServerError, match=r"promote-churn: another promotion is under way.*try again"),
+        pytest.raises(ServerError, match=r"promote-churn: another process is at it.*try again"),
     ):
         pool.submit(second).result()
 
@@ -147,7 +147,7 @@ def test_a_promotion_that_fails_lets_the_lock_go(settings):
 @pytest.mark.usefixtures("impatient")
 def test_another_process_keeps_the_lock_from_us(settings, holder):
     holder(30)
-    with pytest.raises(ServerError, match="another promotion is under way"), database.lock(settings, "promote-churn"):
+    with pytest.raises(ServerError, match="another process is at it"), database.lock(settings, "promote-churn"):
         pass
 
 

@@ -23,7 +23,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from ratchet.adapters import files, sides
+from ratchet.adapters import delimited, files, sides
 from ratchet.adapters.sources import Table
 from ratchet.config import ColumnSplit, Data, GroupSplit, HashSplit, Read, Source, SourceSplit, TimeSplit
 from ratchet.errors import DataError
@@ -64,7 +64,7 @@ def split(tables: pd.DataFrame | dict[str, pd.DataFrame], by=None, target="y", f
         folder = folder or place
         with files.workspace(folder, sources) as db:
             kinds = files.gather(db, task, by or HashSplit(), folder / "rows.parquet")
-            missing, targets = files.count_targets(db, target, folder / "rows.parquet")
+            missing, targets = files.keep_targets(db, target, folder / "rows.parquet")
         return Split(folder, kinds, pd.read_parquet(folder / "rows.parquet"), missing, targets)
 
 
@@ -404,7 +404,7 @@ def test_a_target_that_is_nan_is_a_missing_one(tmp_path):
     table = Table("rows", "a.parquet", "", Read(), files=(tmp_path / "a.parquet",))
     with files.workspace(tmp_path, [table]) as db:
         files.gather(db, Data(sources={"rows": ANYWHERE}, target="y"), HashSplit(), tmp_path / "rows.parquet")
-        assert files.count_targets(db, "y", tmp_path / "rows.parquet") == (2, [(0.5, 1)])
+        assert files.keep_targets(db, "y", tmp_path / "rows.parquet") == (2, [(0.5, 1)])
 
 
 def test_columns_keep_what_they_mean():
@@ -624,3 +624,51 @@ def test_a_quoted_name_is_the_name_and_nothing_more(name):
 def test_what_spilled_to_disk_is_gone_afterwards(tmp_path):
     split(people(1_000), folder=tmp_path)
     assert not (tmp_path / "spill").exists()
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        "2.5",
+        "inf",
+        "nan",
+        "9007199254740993",
+        "99999999999999999999",
+        "words",
+        "2024-01-02 10:00:00",
+        "",
+        "007",
+        "00",
+        "+7",
+        "1_000",
+        " 7",
+        "7 ",
+        "-0",
+        ".5",
+        "5.",
+        "1e3",
+        "1E-05",
+        "0.50",
+        "-",
+        "1.2.3",
+    ],
+)
+@pytest.mark.parametrize("early", ["7", "2.5", "2024-01-02", "2024-01-02 10:00:00", "", "word"])
+def test_types_seen_in_the_first_rows_are_held_against_all_others(
+    early: str, late: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delimited, "SEEN_ROWS", 20)
+    cells = [*[early] * 40, late, early]
+    source = tmp_path / "table.csv"
+    source.write_text("a,y\n" + "".join(f"{cell},{i % 2}\n" for i, cell in enumerate(cells)))
+    table = Table("rows", "table.csv", "", Read(), (source,))
+    found = []
+    for from_sample in (True, False):
+        with files.workspace(tmp_path / "work", [table], from_sample) as db:
+            task = Data(sources={"rows": ANYWHERE}, target="y")
+            kinds = files.gather(db, task, HashSplit(), tmp_path / "work" / "rows.parquet", [table])
+        read = pq.read_table(tmp_path / "work" / "rows.parquet")
+        found.append((kinds, read))
+    assert found[0][0] == found[1][0]
+    assert found[0][1].schema.equals(found[1][1].schema)
+    assert found[0][1].equals(found[1][1])

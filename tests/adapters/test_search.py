@@ -1,14 +1,18 @@
 """The study: an exact budget, a grid that stays on its points, nothing lost by a failure or a raised budget."""
 
 import threading
+import time
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
-from ratchet.adapters import search
+from ratchet.adapters import database, search
 from ratchet.adapters.search import Outcome, Plan, Trial
-from ratchet.config import Search
+from ratchet.config import Search, Settings
 from ratchet.errors import ServerError, TrainError
 
 
@@ -28,7 +32,13 @@ def tune(planned: Plan, place: Path, objective: Any = None) -> list[Trial]:
     def score(family: str, params: Any, report: Any) -> Outcome:
         return Outcome(params["x"] / 100, [params["x"] / 100])
 
-    return search.tune(objective or score, planned, f"sqlite:///{place / 'r.db'}", lambda trials, budget: None)
+    return together(objective or score, planned, place).trials
+
+
+def together(objective: Any, planned: Plan, place: Path, on_trial: Any = None) -> search.Ended:
+    url = f"sqlite:///{place / 'r.db'}"
+    locked = partial(database.lock, Settings("", url, (), place), "search")
+    return search.tune(objective, planned, url, locked, on_trial or (lambda trials, budget: None))
 
 
 def tried(trials: list[Trial], status: str = "complete") -> list[int]:
@@ -83,6 +93,43 @@ def test_what_never_works_ends_with_the_reason(tmp_path: Path) -> None:
         tune(plan(trials=2), tmp_path, broken)
 
 
+def test_a_start_that_always_fails_does_not_keep_the_search_from_others(tmp_path: Path) -> None:
+    def picky(family: str, params: Any, report: Any) -> Outcome:
+        if params["x"] == 50:
+            raise ValueError("never")
+        return Outcome(params["x"] / 100, [])
+
+    trials = tune(plan([point(1), point(50), point(100)], trials=8), tmp_path, picky)
+    assert len(tried(trials)) == 8
+    assert len(tried(trials, "failed")) == search.RETRIES
+
+
+def test_a_fault_in_one_thread_ends_the_search_with_that_fault(tmp_path: Path) -> None:
+    main = threading.get_ident()
+
+    def watch(trials: list[Trial], budget: int) -> None:
+        if threading.get_ident() != main:
+            raise ServerError("the tracking server is away")
+
+    def slow(family: str, params: Any, report: Any) -> Outcome:
+        for fold in range(100):
+            time.sleep(0.02 if threading.get_ident() == main else 0)
+            if threading.get_ident() == main:
+                report(fold, 0.5)
+        return Outcome(0.5, [])
+
+    with pytest.raises(ServerError, match="the tracking server is away"):
+        together(slow, plan(trials=4, jobs=2), tmp_path, watch)
+
+
+def test_a_trial_that_was_begun_by_nobody_is_run_again(tmp_path: Path) -> None:
+    planned = plan(trials=2, timeout_s=20)
+    tune(plan(trials=1), tmp_path)
+    study = optuna.load_study(study_name=planned.study, storage=f"sqlite:///{tmp_path / 'r.db'}")
+    study.ask()  # killed before it could say who it was
+    assert len(tried(tune(planned, tmp_path))) == 2
+
+
 def test_threads_share_the_budget(tmp_path: Path) -> None:
     threads = set()
 
@@ -110,5 +157,6 @@ def test_importance_names_the_parameter_that_moved_the_score(tmp_path: Path) -> 
 
 
 def test_a_database_that_cannot_be_opened_is_named_without_its_password() -> None:
+    url = "postgresql+psycopg2://u:secret@127.0.0.1:1/x"
     with pytest.raises(ServerError, match=r"RATCHET_DATABASE_URL \(postgresql\+psycopg2://u:\*\*\*@127"):
-        search.tune(lambda *_: Outcome(0, []), plan(), "postgresql+psycopg2://u:secret@127.0.0.1:1/x", lambda *_: None)
+        search.tune(lambda *_: Outcome(0, []), plan(), url, nullcontext, lambda *_: None)

@@ -174,6 +174,7 @@ def read(place: Place, source: Source, target: str = "y") -> pd.DataFrame:
     folder = place.folder / "workspace"
     with files.workspace(folder, [table]) as db:
         kinds = files.gather(db, Data(sources={"applicants": source}, target=target), HashSplit(), folder / "rows")
+        files.keep_targets(db, target, folder / "rows")
     return pd.read_parquet(folder / "rows")[list(kinds)]
 
 
@@ -441,7 +442,7 @@ def test_a_folder_without_parquet_files_says_so(place):
         ("a.csv", b"a,y\nx,1\n", "utf-16", "not utf-16.*read.encoding"),
         ("a.csv.zip", zipped(b"x")[:9], "utf-8", "a.csv.zip: damaged"),
         ("a.csv.gz", b"plain", "cp949", "a.csv.gz: damaged"),
-        ("a.csv.gz", gzip.compress(b"a" * 999)[:-9] + b"xxxxxxxxx", "cp949", "a.csv.gz: damaged"),
+        ("a.csv.gz", gzip.compress(b"a" * 999, mtime=0)[:-9] + b"xxxxxxxxx", "cp949", "a.csv.gz: damaged"),
         ("a.csv.zst", b"plain", "utf-8", "a.csv.zst: damaged"),
         ("a.csv", b'a,y\n"open,1\nx,2\n', "utf-8", "a.csv.*read.quote"),
     ],

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from ratchet.config import Settings
+from ratchet.config import Settings, masked
 from ratchet.errors import ServerError
 
-LOCK_WAIT_S = 30
+LOCK_WAIT_S, POLL_S = 30, 0.02
 
 
 def url(settings: Settings) -> str:
@@ -26,46 +26,66 @@ def url(settings: Settings) -> str:
 
 
 @contextmanager
-def lock(settings: Settings, name: str) -> Iterator[None]:
+def lock(settings: Settings, name: str, wait_s: float | None = None) -> Iterator[None]:
     """Hold the named lock: an advisory lock on PostgreSQL, an exclusive transaction on SQLite.
 
-    Raises ServerError if another holds it for longer than LOCK_WAIT_S.
+    It is let go when its process ends, however it ends. Raises ServerError if another holds it for longer than wait_s
+    (unset: LOCK_WAIT_S).
     """
-    address = url(settings)
-    holder = _advisory_lock(address, name) if address.startswith("postgresql") else _file_lock(settings, name)
+    address, wait_s = url(settings), wait_s or LOCK_WAIT_S
+    is_postgres = address.startswith("postgresql")
+    holder = _advisory_lock(address, name, wait_s) if is_postgres else _file_lock(address, name, wait_s)
     with holder:
         yield
 
 
 @contextmanager
-def _file_lock(settings: Settings, name: str) -> Iterator[None]:
-    """A database of its own per lock, so that studies go on while a stage changes."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    path = settings.home / f"{name}.lock"
+def _file_lock(address: str, name: str, wait_s: float) -> Iterator[None]:
+    """A database of its own per lock, beside the one it guards, so that studies go on while a stage changes."""
+    path = Path(address.removeprefix("sqlite:///")).with_name(f"{name}.lock")
+    deadline = time.monotonic() + wait_s
     with ExitStack() as stack:
         try:
-            connection = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None)
-            stack.enter_context(closing(connection)).execute("BEGIN EXCLUSIVE")
+            connection = stack.enter_context(closing(sqlite3.connect(path, timeout=0, isolation_level=None)))
+            while not _begun(connection):
+                if time.monotonic() > deadline:
+                    raise ServerError(f"{name}: another process is at it since {wait_s:g} s; try again")
+                time.sleep(POLL_S)  # SQLite's own waiting hears no Ctrl-C
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise ServerError(f"{path}: cannot be locked: {error}") from None
-            raise ServerError(f"{name}: another promotion is under way since {LOCK_WAIT_S} s; try again") from None
+            raise ServerError(f"{path}: cannot be locked: {error}") from None
         yield
 
 
-@contextmanager
-def _advisory_lock(address: str, name: str) -> Iterator[None]:
-    from sqlalchemy import create_engine, text
-
-    engine = create_engine(address)
+def _begun(connection: sqlite3.Connection) -> bool:
+    """Whether the exclusive transaction could begin."""
     try:
-        with engine.connect() as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
+
+
+@contextmanager
+def _advisory_lock(address: str, name: str, wait_s: float) -> Iterator[None]:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import SQLAlchemyError
+
+    # Outside a transaction: one that idles for minutes may be ended by the server, and the lock with it.
+    engine = create_engine(address, isolation_level="AUTOCOMMIT")
+    try:
+        with ExitStack() as stack:
+            try:
+                connection = stack.enter_context(engine.connect())
+            except SQLAlchemyError as error:
+                raise ServerError(f"{masked(address)}: cannot be locked: {str(error).splitlines()[0][:300]}") from None
             number = zlib.crc32(f"ratchet:{name}".encode())
-            deadline = time.monotonic() + LOCK_WAIT_S
+            deadline = time.monotonic() + wait_s
             while not connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": number}).scalar():
                 if time.monotonic() > deadline:
-                    raise ServerError(f"{name}: another promotion is under way since {LOCK_WAIT_S} s; try again")
-                time.sleep(0.1)
+                    raise ServerError(f"{name}: another process is at it since {wait_s:g} s; try again")
+                time.sleep(POLL_S)
             yield
     finally:
         engine.dispose()

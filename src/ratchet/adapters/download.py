@@ -12,7 +12,7 @@ import urllib3
 from ratchet.errors import DataError
 
 ATTEMPTS = 4
-TIMEOUT_S = 30
+TIMEOUT_S = 10  # without a byte
 CHUNK_BYTES = 1 << 20
 
 

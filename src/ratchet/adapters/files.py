@@ -6,34 +6,40 @@ connection reads nothing but them: a query in a YAML file cannot reach other fil
 
 import re
 import shutil
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ratchet.adapters import delimited
 from ratchet.adapters.sides import GROUP, SIDE, SIDES, SOURCE, joined, key_columns, side_of
 from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import in_short, literal, quoted, run
 from ratchet.config import ColumnSplit, Data, GroupSplit, SourceSplit, Split, TimeSplit
 from ratchet.errors import DataError, did_you_mean
 
-ROW_GROUP = 65_536
-QUOTE = '"'
+MOST_ROWS, MOST_CELLS = 65_536, 4_000_000  # that are in memory at a time
+RAW, MEMORY = "ratchet_raw_", "1GB"  # beyond it DuckDB spills to disk
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
            "FLOAT", "DOUBLE", "DECIMAL", "UHUGEINT")  # fmt: skip
-DUCKDB_TYPES = {"number": "DOUBLE", "text": "VARCHAR", "date": "TIMESTAMP"}
 
 
 @contextmanager
-def workspace(folder: Path, tables: list[Table]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection on which each table is a view, locked to the files of the tables and to the folder."""
+def workspace(folder: Path, tables: list[Table], from_sample: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection on which each table is a view, locked to the files of the tables and to the folder.
+
+    from_sample: see `delimited.attach`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(":memory:") as db:
-        db.execute(f"SET temp_directory = {literal(str(folder / 'spill'))}")
+        db.execute(f"SET temp_directory = {literal(str(folder / 'spill'))}; SET memory_limit = '{MEMORY}'")
         db.execute("SET enable_progress_bar = false; SET python_enable_replacements = false")
         # It trusts the range that a Parquet file states, which leaves NaN out: isnan() is false of every row then.
         db.execute("SET disabled_optimizers = 'statistics_propagation'")
@@ -44,7 +50,7 @@ def workspace(folder: Path, tables: list[Table]) -> Iterator[duckdb.DuckDBPyConn
         db.execute(f"SET allowed_directories = [{literal(str(folder))}]")
         db.execute("SET enable_external_access = false; SET autoinstall_known_extensions = false")
         for table in tables:
-            _attach(db, table)
+            attach(db, table, from_sample)
         db.execute("SET lock_configuration = true")
         try:
             yield db
@@ -57,51 +63,58 @@ def _pattern(file: Path) -> str:
     return re.sub(r"([*?\[])", r"[\1]", str(file))
 
 
-def _attach(db: duckdb.DuckDBPyConnection, table: Table) -> None:
+def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool = False) -> None:
+    """Create the view of a table, or make it anew.
+
+    Raises DataError.
+    """
     if table.frame is not None:
         db.register(table.name, table.frame)
         return
     files = "[" + ", ".join(literal(_pattern(file)) for file in table.files) + "]"
-    # By name: without it the first part decides, and a 1.5 in the second is cut to the first one's whole number.
-    parquet = f"read_parquet({files}, union_by_name = true)"
-    reader = parquet if table.is_parquet else f"read_csv({files}{_csv_options(table)})"
-    try:
-        db.execute(f"CREATE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
-    except duckdb.Error as error:
-        hint = "" if table.is_parquet else "; name its read.sep, read.quote or read.encoding"
-        fault = f"{table.origin} cannot be read: {in_short(error)}{hint}"
-        raise DataError(f"data.sources.{table.name}: {fault}") from None
+    if not table.is_parquet:
+        delimited.attach(db, table, files, from_sample)
+    else:
+        # By name: without it the first part decides, and a 1.5 in the second is cut to the first one's whole number.
+        reader = f"read_parquet({files}, union_by_name = true)"
+        try:
+            db.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
+        except duckdb.Error as error:
+            fault = f"{table.origin} cannot be read: {in_short(error)}"
+            raise DataError(f"data.sources.{table.name}: {fault}") from None
+    _compose(db, table.name)
 
 
-def _csv_options(table: Table) -> str:
-    """The options of read_csv; `store_rejects` is off, so that a row it cannot read is an error, not a loss."""
-    read = table.read
-    options = [
-        f"nullstr = [{', '.join(literal(cell) for cell in read.na)}]",
-        "sample_size = -1",
-        "header = true",
-        # What DuckDB sees by itself here can lose rows: lines that begin with #, cells that begin with '.
-        "comment = ''",
-        "skip = 0",
-        f"quote = {literal(QUOTE if read.quote is None else read.quote)}",
-    ]
-    # Without BOOLEAN: a column of Yes and No stays what callers will send.
-    options.append("auto_type_candidates = ['NULL', 'BIGINT', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR']")
-    if read.sep is not None:
-        options.append(f"delim = {literal(read.sep)}")
-    if read.quote == "":
-        options.append("escape = ''")
-    if read.types:
-        types = ", ".join(f"{literal(name)}: {literal(DUCKDB_TYPES[kind])}" for name, kind in read.types.items())
-        options.append(f"types = {{{types}}}")
-    return "".join(f", {option}" for option in options)
+def _compose(db: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Give the columns their names in composed form (NFC), which is how people type them into a task."""
+    names = [column for column, *_ in db.execute(f"DESCRIBE {quoted(name)}").fetchall()]
+    plain = [unicodedata.normalize("NFC", column) for column in names]
+    if plain != names:
+        shown = ", ".join(f"{quoted(old)} AS {quoted(new)}" for old, new in zip(names, plain, strict=True))
+        db.execute(f"DROP VIEW IF EXISTS {quoted(RAW + name)}")
+        db.execute(f"ALTER VIEW {quoted(name)} RENAME TO {quoted(RAW + name)}")
+        db.execute(f"CREATE VIEW {quoted(name)} AS SELECT {shown} FROM {quoted(RAW + name)}")
 
 
-def gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path) -> dict[str, str]:
-    """Write all rows that have a target, each with its side, to one Parquet file; return the columns' kinds.
+def gather(
+    db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path, tables: Sequence[Table] = ()
+) -> dict[str, str]:
+    """Write all rows, each with its side, to one Parquet file; return the columns' kinds: number, text or date.
 
-    Numbers become DOUBLE and truth values text; the target keeps its own type. Column kinds: number, text, date.
+    Numbers become DOUBLE and truth values text; the target keeps its own type. tables: those that were attached by a
+    sample of their rows; they are attached again by all of them where the sample did not tell the types.
     """
+    try:
+        return _gather(db, data, split, rows)
+    except DataError:
+        if not tables:
+            raise
+    for table in tables:
+        attach(db, table)
+    return _gather(db, data, split, rows)
+
+
+def _gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path) -> dict[str, str]:
     columns = attach_all(db, data, split)
     for place, name in _named_columns(data, split):
         if name not in columns:
@@ -122,9 +135,10 @@ def gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path) 
     # Neither a join nor equal times have an order; training has to see the same one each time.
     order = [quoted(split.column)] if isinstance(split, TimeSplit) else []
     order += [f"md5({joined(list(kinds), kinds)})"] if order or data.query else []
-    select = f"SELECT {', '.join(shown + extra)} FROM ratchet_rows WHERE {target} IS NOT NULL"
+    select = f"SELECT {', '.join(shown + extra)} FROM ratchet_rows"
     select += f" ORDER BY {', '.join(order)}" if order else ""
-    run(db, f"COPY ({select}) TO {literal(str(rows))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})", "data")
+    # It is read again at once and then removed: packing it would take longer than it saves.
+    _write(db, select, rows, len(kinds), "data", "COMPRESSION uncompressed")
     return kinds
 
 
@@ -137,8 +151,21 @@ def attach_all(db: duckdb.DuckDBPyConnection, data: Data, split: Split) -> dict[
         sql, place = f"SELECT * FROM ({_one_select(db, data.query)}\n)", "data.query"
     else:
         sql, place = f"SELECT * FROM {quoted(next(iter(data.sources)))}", "data.sources"
-    run(db, f"CREATE VIEW ratchet_rows AS {sql}", place)
+    run(db, f"CREATE OR REPLACE VIEW ratchet_rows AS {sql}", place)
     return {name: kind for name, kind, *_ in run(db, "DESCRIBE ratchet_rows", place).fetchall()}
+
+
+def _write(
+    db: duckdb.DuckDBPyConnection, select: str, path: Path, columns: int, place: str, more: str = "COMPRESSION snappy"
+) -> None:
+    """Write a query's rows to Parquet, in groups that fit into memory however many columns there are."""
+    form = f"FORMAT parquet, ROW_GROUP_SIZE {rows_at_a_time(columns)}, {more}"
+    run(db, f"COPY ({select}) TO {literal(str(path))} ({form})", place)
+
+
+def rows_at_a_time(columns: int) -> int:
+    """Return how many rows of so many columns are held in memory at once."""
+    return max(2_048, min(MOST_ROWS, MOST_CELLS // max(columns, 1)))
 
 
 def _one_select(db: duckdb.DuckDBPyConnection, query: str) -> str:
@@ -196,35 +223,47 @@ def write_sides(db: duckdb.DuckDBPyConnection, rows: Path, folder: Path) -> dict
     for side in SIDES:
         target = folder / f"{side}.parquet"
         select = f"SELECT * EXCLUDE ({SIDE}) FROM read_parquet({literal(str(rows))}) WHERE {SIDE} = '{side}'"
-        run(
-            db,
-            f"COPY ({select}) TO {literal(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})",
-            "split",
-        )
+        _write(db, select, target, len(pq.read_schema(rows)), "split")
         counts[side] = pq.read_metadata(target).num_rows
         if not counts[side]:
             raise DataError(f"split: no row fell into {side}; enlarge its share or check the values it names")
     return counts
 
 
-def sample(db: duckdb.DuckDBPyConnection, rows: Path, columns: list[str], limit: int) -> pd.DataFrame:
-    """Return some rows of train, the same ones each time, wherever they stand in the file."""
-    shown = ", ".join(quoted(name) for name in dict.fromkeys(columns))
-    table = f"read_parquet({literal(str(rows))})"
-    sql = f"SELECT {shown} FROM {table} WHERE {SIDE} = 'train' ORDER BY md5(({shown})::VARCHAR) LIMIT {limit}"
-    return db.sql(sql).to_arrow_table().to_pandas()
+def read_side(folder: Path, side: str, columns: list[str] | None = None, most: int | None = None) -> pd.DataFrame:
+    """Return one side of the split; shape (rows, columns), in the order in which it was written.
+
+    Of more than `most` rows a sample is returned, the same one each time, never holding more than it in memory.
+    """
+    path = folder / f"{side}.parquet"
+    rows = pq.read_metadata(path).num_rows
+    if most is None or rows <= most:
+        return pd.read_parquet(path, columns=columns)
+    wanted = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+    taken, start = [], 0
+    file = pq.ParquetFile(path)
+    for batch in file.iter_batches(rows_at_a_time(len(columns or file.schema_arrow)), columns=columns):
+        low, high = np.searchsorted(wanted, [start, start + len(batch)])
+        taken.append(batch.take(pa.array(wanted[low:high] - start)))
+        start += len(batch)
+    return pa.Table.from_batches(taken).to_pandas()
 
 
-def read_side(folder: Path, side: str, columns: list[str] | None = None) -> pd.DataFrame:
-    """Return one side of the split; shape (rows, columns), in the order in which it was written."""
-    return pd.read_parquet(folder / f"{side}.parquet", columns=columns)
+def read_batches(folder: Path, side: str, columns: list[str]) -> Iterator[pd.DataFrame]:
+    """Yield the rows of a side in their order, some at a time."""
+    with pq.ParquetFile(folder / f"{side}.parquet") as file:
+        for batch in file.iter_batches(rows_at_a_time(len(columns)), columns=columns):
+            yield batch.to_pandas()
 
 
-def count_targets(db: duckdb.DuckDBPyConnection, target: str, rows: Path) -> tuple[int, list[tuple[Any, int]]]:
-    """Return how many rows lack a target, and the 1,001 most frequent values of it with their counts."""
-    column = quoted(target)
-    table = f"read_parquet({literal(str(rows))})"
-    lost = f"SELECT (SELECT count(*) FROM ratchet_rows) - (SELECT count(*) FROM {table})"
-    missing = run(db, lost, "data.target").fetchall()[0][0]
-    sql = f"SELECT {column}, count(*) FROM {table} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1001"
+def keep_targets(db: duckdb.DuckDBPyConnection, target: str, rows: Path) -> tuple[int, list[tuple[Any, int]]]:
+    """Leave out the rows without a target; return how many they were, and the 1,001 most frequent values of it."""
+    table, known = f"read_parquet({literal(str(rows))})", quoted(target)
+    missing = run(db, f"SELECT count(*) - count({known}) FROM {table}", "data.target").fetchall()[0][0]
+    if missing:
+        kept = rows.with_name("kept.parquet")
+        sql = f"SELECT * FROM {table} WHERE {known} IS NOT NULL"
+        _write(db, sql, kept, len(pq.read_schema(rows)), "data", "COMPRESSION uncompressed")
+        kept.replace(rows)
+    sql = f"SELECT {known}, count(*) FROM {table} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1001"
     return int(missing), [(value, int(count)) for value, count in run(db, sql, "data.target").fetchall()]

@@ -1,12 +1,17 @@
 """Optuna: a study that resumes, counts finished trials only, and compares families fold by fold."""
 
 import logging
+import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ratchet.adapters import process
 from ratchet.config import METRICS, Search, masked
 from ratchet.errors import ServerError, TrainError
 
@@ -14,7 +19,9 @@ if TYPE_CHECKING:
     import optuna
 
 HEARTBEAT_S, GRACE_S = 20, 60
-RETRIES = 3
+RETRIES, MOST_FAILURES = 3, 10
+POLL_S = 0.2
+WORKER = "worker"
 MIN_TRIALS = 8  # fewer say nothing about which parameter matters
 
 
@@ -30,7 +37,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trial:
-    """A finished trial. status: complete, pruned or failed; times in ms since 1970."""
+    """A finished trial. status: complete, pruned or failed; times in ms since 1970; worker: who ran it."""
 
     number: int
     family: str
@@ -40,6 +47,7 @@ class Trial:
     rounds: list[int]
     status: str
     times_ms: tuple[int, int]
+    worker: str = ""
 
 
 class Ask:
@@ -75,75 +83,157 @@ class Plan:
     search: Search
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A search that is over: all finished trials of the study, also those of other runs, and why it ended early."""
+
+    trials: list[Trial]
+    early: str = ""
+
+
 # (family, params, report) -> Outcome, where report(fold, score) says whether to stop the trial here.
 Objective = Callable[[str, Mapping[str, Any], Callable[[int, float], bool]], Outcome]
+Watch = Callable[[list[Trial], int], None]
 
 
-def tune(objective: Objective, plan: Plan, url: str, on_trial: Callable[[list[Trial], int], None]) -> list[Trial]:
-    """Run trials until the budget is met; return all finished ones of the study, also those of earlier runs.
+def tune(
+    objective: Objective, plan: Plan, url: str, locked: Callable[[], AbstractContextManager[None]], on_trial: Watch
+) -> Ended:
+    """Run trials until the study's budget is met, together with whoever else works on it.
 
+    locked: one worker at a time, over all threads, processes and machines, decides whether another trial is due: so
+    many are started that finished and running ones never exceed the budget, and a failed or killed one is replaced.
     on_trial is called with all finished trials and the budget after each one, from the thread that ran it, and once
     at the start.
     Raises TrainError if no trial completes, ServerError if the database cannot be opened.
     """
+    from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         study = _study(plan, url)
-    except SQLAlchemyError as error:
+        with locked():
+            _set_sampler(study, plan)
+        workers = _Workers(study, objective, plan, locked, on_trial)
+        on_trial(finished(study), workers.budget)
+        early = workers.run()
+        on_trial(finished(study), workers.budget)
+    except (SQLAlchemyError, StorageInternalError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ServerError(f"RATCHET_DATABASE_URL ({masked(url)}): {reason[:300]}") from None
-    budget = min(plan.search.trials, len(plan.queue)) if plan.exhaustive else plan.search.trials
-    deadline = time.monotonic() + plan.search.timeout_s
-    on_trial(finished(study), budget)
-    for _ in range(RETRIES):
-        missing = budget - len([t for t in finished(study) if t.status != "failed"])
-        waiting = _enqueue(study, plan.queue[:budget], missing)
-        missing = min(missing, waiting) if plan.exhaustive else missing
-        left_s = deadline - time.monotonic()
-        if missing <= 0 or left_s <= 0:
-            break
-        study.optimize(
-            _Objective(objective, plan),
-            n_trials=missing,
-            timeout=left_s,
-            n_jobs=plan.search.jobs,
-            catch=(ArithmeticError, ValueError),
-            callbacks=[lambda study, trial: on_trial(finished(study), budget)],
-        )
     found = finished(study)
     if not any(trial.status == "complete" for trial in found):
         errors = [t.user_attrs["error"] for t in study.get_trials(deepcopy=False) if "error" in t.user_attrs]
         reason = f"; the last one failed: {errors[-1]}" if errors else " before search.timeout_s"
         raise TrainError(f"search: no trial was completed{reason}")
-    return found
+    return Ended(found, early)
 
 
-def _enqueue(study: "optuna.Study", queue: Sequence[Mapping[str, Any]], most: int) -> int:
-    """Queue what was neither tried nor waits: also what failed or was interrupted. Return how many wait."""
-    fixed = "fixed_params"
-    alive = [t for t in study.get_trials(deepcopy=False) if t.state.name != "FAIL" and fixed in t.system_attrs]
-    known = [t.system_attrs[fixed] for t in alive]
-    waiting = len([t for t in alive if t.state.name == "WAITING"])
-    for params in queue:
-        if waiting < most and dict(params) not in known:
-            study.enqueue_trial(dict(params))
-            waiting += 1
-    return waiting
+class _StoppedError(Exception):
+    """Another thread has ended the search, in the middle of a trial, which then counts for nothing."""
 
 
-class _Objective:
-    """Asks Optuna for parameters, runs the trial, and leaves its figures on it."""
+class _TimeOverError(Exception):
+    """The search's time is over, in the middle of a trial."""
 
-    def __init__(self, objective: Objective, plan: Plan) -> None:
-        self.objective, self.plan = objective, plan
 
-    def __call__(self, trial: "optuna.Trial") -> float:
+class _Workers:
+    """The threads of this process that work on a study."""
+
+    def __init__(
+        self,
+        study: "optuna.Study",
+        objective: Objective,
+        plan: Plan,
+        locked: Callable[[], AbstractContextManager[None]],
+        on_trial: Watch,
+    ) -> None:
+        self.study, self.objective, self.plan, self.locked, self.on_trial = study, objective, plan, locked, on_trial
+        self.budget = min(plan.search.trials, len(plan.queue)) if plan.exhaustive else plan.search.trials
+        self.deadline = time.monotonic() + plan.search.timeout_s
+        self.turn, self.stopped = threading.Lock(), threading.Event()
+        self.done = self.failed = 0  # by this process
+
+    def run(self) -> str:
+        """Work in `search.jobs` threads until nothing is due; return why it ended early, if it did."""
+        with ThreadPoolExecutor(max(self.plan.search.jobs - 1, 1)) as pool:
+            others = [pool.submit(self._work) for _ in range(self.plan.search.jobs - 1)]
+            try:
+                early = self._work()  # this thread works too: it is the one that Ctrl-C reaches
+            except BaseException:
+                self.stopped.set()
+                raise
+            for other in others:
+                other.result()
+        return early
+
+    def _work(self) -> str:
+        try:
+            while not self.stopped.is_set():
+                early = self._one()
+                if early is not None:
+                    return early
+        except BaseException:
+            self.stopped.set()
+            raise
+        return ""
+
+    def _one(self) -> str | None:
+        """Run the next trial if one is due; return why to end, or None to go on."""
+        with ExitStack() as claim:
+            claim.enter_context(self.turn)
+            claim.enter_context(self.locked())
+            due, end = self._due()
+            if due:
+                self.study.optimize(
+                    partial(self._run, claim),
+                    n_trials=1,
+                    catch=(ArithmeticError, ValueError, _StoppedError, _TimeOverError),
+                    callbacks=[self._count],
+                )
+                return None
+        if end is None:
+            self.stopped.wait(POLL_S)  # what others run may fail and have to be replaced
+        return end
+
+    def _due(self) -> tuple[bool, str | None]:
+        """Whether to start a trial now; if not, why to end, or None to wait for what is running."""
+        _fail_dead(self.study)
+        trials = self.study.get_trials(deepcopy=False)
+        done = sum(t.state.name in ("COMPLETE", "PRUNED") for t in trials)
+        running = sum(t.state.name == "RUNNING" for t in trials)
+        if done >= self.budget:
+            return False, ""
+        if time.monotonic() >= self.deadline:
+            return False, f"search.timeout_s ({self.plan.search.timeout_s:g} s) is over"
+        if self.failed > MOST_FAILURES + 2 * self.done:
+            return False, f"{self.failed} trials failed"
+        due = done + running < self.budget
+        if due:
+            waiting = _enqueue(self.study, self.plan.queue[: self.budget], self.budget - done - running)
+            due = waiting > 0 or not self.plan.exhaustive
+        return due, None if due or running else f"the grid's {self.budget} points are tried"
+
+    def _count(self, study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
+        if trial.state.name == "FAIL":
+            self.failed += 1
+        else:
+            self.done += 1
+        self.on_trial(finished(study), self.budget)
+
+    def _run(self, claim: ExitStack, trial: "optuna.Trial") -> float:
+        """Ask Optuna for parameters, run the trial, and leave its figures on it."""
         import optuna
 
+        trial.set_user_attr(WORKER, process.me())
+        claim.close()  # the trial is on record as running: the next worker may look
         family, params = self.plan.propose(Ask(trial))
 
         def report(fold: int, score: float) -> bool:
+            if self.stopped.is_set():
+                raise _StoppedError
+            if self.done and time.monotonic() > self.deadline:
+                raise _TimeOverError
             trial.report(score, fold)
             return bool(trial.should_prune())
 
@@ -159,6 +249,33 @@ class _Objective:
         return outcome.score
 
 
+def _fail_dead(study: "optuna.Study") -> None:
+    """Put back what a worker that is gone had begun: one of this machine at once, others after the grace."""
+    import optuna
+
+    put_back = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
+    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+        worker = trial.user_attrs.get(WORKER)  # it is named under the lock that is held here
+        if worker is None or process.is_gone(worker):
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            put_back(study, trial)
+    optuna.storages.fail_stale_trials(study)
+
+
+def _enqueue(study: "optuna.Study", queue: Sequence[Mapping[str, Any]], most: int) -> int:
+    """Queue what is untried, was interrupted or, a few times, failed. Return how many wait."""
+    fixed = "fixed_params"
+    queued = [t for t in study.get_trials(deepcopy=False) if fixed in t.system_attrs]
+    known = [t.system_attrs[fixed] for t in queued if t.state.name != "FAIL"]
+    broken = [t.system_attrs[fixed] for t in queued if t.state.name == "FAIL" and "error" in t.user_attrs]
+    waiting = len([t for t in queued if t.state.name == "WAITING"])
+    for params in queue:
+        if waiting < most and dict(params) not in known and broken.count(dict(params)) < RETRIES:
+            study.enqueue_trial(dict(params))
+            waiting += 1
+    return waiting
+
+
 def _study(plan: Plan, url: str) -> "optuna.Study":
     import optuna
 
@@ -167,6 +284,8 @@ def _study(plan: Plan, url: str) -> "optuna.Study":
     # A killed worker's trial would stay RUNNING for ever: it misses its heartbeat and is put back in the queue.
     storage = optuna.storages.RDBStorage(
         url,
+        # Several workers write to one file: each waits for its turn.
+        engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {},
         heartbeat_interval=HEARTBEAT_S,
         grace_period=GRACE_S,
         heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=RETRIES),
@@ -180,12 +299,23 @@ def _study(plan: Plan, url: str) -> "optuna.Study":
         # The step is the fold: rounds would compare families that need different numbers of them.
         pruner=optuna.pruners.MedianPruner(n_startup_trials=8, n_warmup_steps=0, n_min_trials=4),
     )
-    seed = plan.search.seed + len(study.get_trials(deepcopy=False))
+    return study
+
+
+def _set_sampler(study: "optuna.Study", plan: Plan) -> None:
+    """Choose how the next trial is proposed; each worker of a study draws other numbers. The caller holds the lock."""
+    import optuna
+
+    workers = study.user_attrs.get("workers", 0)
+    study.set_user_attr("workers", workers + 1)
+    seed = (plan.search.seed + len(study.get_trials(deepcopy=False)) + 10_007 * workers) % 2**31
     if plan.search.sampler == "tpe":
-        study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=10)
+        # constant_liar: what others are trying counts, so that two do not try the same.
+        study.sampler = optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, group=True, n_startup_trials=10, constant_liar=True
+        )
     else:
         study.sampler = optuna.samplers.RandomSampler(seed=seed)
-    return study
 
 
 def importance(plan: Plan, url: str, family: str) -> dict[str, float]:
@@ -224,6 +354,7 @@ def _plain(trial: "optuna.trial.FrozenTrial") -> Trial:
         list(trial.user_attrs.get("rounds", [])),
         {"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed"),
         (int(start.timestamp() * 1000) if start else 0, int(end.timestamp() * 1000) if end else 0),
+        trial.user_attrs.get(WORKER, ""),
     )
 
 

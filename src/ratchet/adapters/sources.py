@@ -85,12 +85,15 @@ def _on_this_machine(uri: str) -> bool:
 def _look_up(uri: str, settings: Settings, tried: list[str]) -> tuple[Path, ...]:
     """The files that a name, a folder or a glob stands for, in the first place that has any."""
     for place in (Path(uri).expanduser(), *(folder / uri for folder in settings.data_folders)):
-        if place.is_dir():
-            found = sorted(place.rglob("*.parquet"))
-        elif "*" in place.name:
-            found = sorted(place.parent.glob(place.name))
-        else:
-            found = [place] if place.is_file() else []
+        try:
+            if place.is_dir():
+                found = sorted(place.rglob("*.parquet"))
+            elif "*" in place.name:
+                found = sorted(place.parent.glob(place.name))
+            else:
+                found = [place] if place.is_file() else []
+        except OSError as error:  # such as a name that is too long
+            raise DataError(f"data.sources: {uri[:60]!r}: {error.strerror}") from None
         if found:
             return tuple(found)
         tried.append(f"{place} (a folder without .parquet files)" if place.is_dir() else str(place))

@@ -8,28 +8,25 @@ import math
 import os
 import subprocess
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ratchet.adapters import process
 from ratchet.config import Settings, masked
 from ratchet.errors import RatchetError, ServerError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-STEP, TASK, KEY, STUDY, TRIAL = (
-    "ratchet.step",
-    "ratchet.task",
-    "ratchet.key",
-    "ratchet.study",
-    "ratchet.trial",
-)
+STEP, TASK, KEY, WORKER, BEAT = "ratchet.step", "ratchet.task", "ratchet.key", "ratchet.worker", "ratchet.beat"
+BEAT_S, GRACE_S = 20, 60
 PARENT = "mlflow.parentRunId"
 BATCH = 900  # the server takes 1,000 metrics in one call
 
@@ -79,6 +76,7 @@ class Run:
     client: "MlflowClient"
     id: str
     experiment_id: str
+    until_closed: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, compare=False)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log parameters, each cut at 500 characters."""
@@ -140,9 +138,12 @@ class Run:
 def opened(client: "MlflowClient", task: str, step: str, parent: Run | None = None) -> Iterator[Run]:
     """Open the run of a step: the one that `mlflow run` opened, else a new one, nested under the parent if given.
 
-    It ends FINISHED, FAILED, or KILLED when interrupted.
+    It ends FINISHED, FAILED, or KILLED when interrupted. What hangs on `until_closed`, such as a lock, is let go after
+    that. A run whose process was killed outright stays RUNNING until a later one of the task begins.
     """
-    tags = {STEP: step, TASK: task, "mlflow.runName": step} | _source()
+    if not parent:
+        _close_abandoned(client, task)
+    tags = {STEP: step, TASK: task, WORKER: process.me(), "mlflow.runName": step} | source()
     adopted = None if parent else os.environ.pop("MLFLOW_RUN_ID", None)
     if adopted:
         opened_by_mlflow = client.get_run(adopted)
@@ -156,17 +157,50 @@ def opened(client: "MlflowClient", task: str, step: str, parent: Run | None = No
             tags[PARENT] = parent.id
         run = Run(client, client.create_run(experiment, tags=tags).info.run_id, experiment)
     status = "FAILED"
+    with run.until_closed:
+        try:
+            with _beating(run):
+                yield run
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        except RatchetError as error:
+            run.set_tags({"ratchet.error": error})
+            raise
+        finally:
+            client.set_terminated(run.id, status)
+
+
+@contextlib.contextmanager
+def _beating(run: Run) -> Iterator[None]:
+    """Say every BEAT_S that the run lives, for other machines, which cannot see its process."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_S):
+            with contextlib.suppress(Exception):  # an absent server is noticed by the work itself
+                run.set_tags({BEAT: int(time.time())})
+
+    thread = threading.Thread(target=beat, name="beat", daemon=True)
+    thread.start()
     try:
-        yield run
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    except RatchetError as error:
-        run.set_tags({"ratchet.error": error})
-        raise
+        yield
     finally:
-        client.set_terminated(run.id, status)
+        over.set()
+        thread.join()
+
+
+def _close_abandoned(client: "MlflowClient", task: str) -> None:
+    """End, as KILLED, the runs whose process is gone; of another machine: those that no longer say that they live."""
+    steps = f"tags.`{TASK}` = '{task}' and tags.`{STEP}` != 'trial' and attributes.status = 'RUNNING'"
+    for run in find(client, steps, 1000):
+        tags = run.data.tags
+        said = float(tags.get(BEAT, run.info.start_time / 1000))
+        worker = tags.get(WORKER, "")
+        silent = time.time() - said > BEAT_S + GRACE_S
+        if process.is_gone(worker) or (silent and not process.is_here(worker)):
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def experiment_of(client: "MlflowClient", task: str) -> str:
@@ -186,23 +220,22 @@ def experiment_of(client: "MlflowClient", task: str) -> str:
     return str(found.experiment_id)
 
 
-def find_finished(client: "MlflowClient", step: str, key: str) -> tuple[str, str] | None:
-    """Return (run id, experiment id) of the newest finished run of the step with this key, in any experiment."""
-    found = _search(
-        client, f"tags.`{STEP}` = '{step}' and tags.`{KEY}` = '{key}' and attributes.status = 'FINISHED'", 1
-    )
-    return (found[0].info.run_id, found[0].info.experiment_id) if found else None
+def find_finished(client: "MlflowClient", step: str, key: str) -> str | None:
+    """Return the id of the newest finished run of the step with this key, in any experiment."""
+    found = find(client, f"tags.`{STEP}` = '{step}' and tags.`{KEY}` = '{key}' and attributes.status = 'FINISHED'", 1)
+    return str(found[0].info.run_id) if found else None
 
 
-def find_study(client: "MlflowClient", study: str) -> list[tuple[str, int, str | None]]:
-    """Return (run id, trial number, parent run id) of the study's trials that are on record."""
-    runs = _search(client, f"tags.`{STUDY}` = '{study}'", 50_000)
-    return [(run.info.run_id, int(run.data.tags[TRIAL]), run.data.tags.get(PARENT)) for run in runs]
+def last_finished(client: "MlflowClient", task: str, step: str) -> str | None:
+    """Return the id of the task's newest finished run of a step that did its work itself."""
+    found = find(client, f"tags.`{TASK}` = '{task}' and tags.`{STEP}` = '{step}' and attributes.status = 'FINISHED'"
+                 f" and tags.`{KEY}` LIKE '%'", 1)  # fmt: skip
+    return str(found[0].info.run_id) if found else None
 
 
 def last_runs(client: "MlflowClient", task: str, limit: int = 8) -> list[dict[str, Any]]:
     """Return the newest runs of the task's steps: step, status, run id, start (ms)."""
-    runs = _search(client, f"tags.`{TASK}` = '{task}' and tags.`{STEP}` != 'trial'", limit)
+    runs = find(client, f"tags.`{TASK}` = '{task}' and tags.`{STEP}` != 'trial'", limit)
     return [
         {
             "step": run.data.tags[STEP],
@@ -214,7 +247,8 @@ def last_runs(client: "MlflowClient", task: str, limit: int = 8) -> list[dict[st
     ]
 
 
-def _search(client: "MlflowClient", condition: str, limit: int) -> list[Any]:
+def find(client: "MlflowClient", condition: str, limit: int) -> list[Any]:
+    """Return MLflow's runs that meet the condition, of all experiments, the newest first."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found: list[Any] = []
     token = None
@@ -230,29 +264,18 @@ def _search(client: "MlflowClient", condition: str, limit: int) -> list[Any]:
     return found
 
 
-def record_trial(parent: Run, name: str, times_ms: tuple[int, int], status: str, entries: Mapping[str, Any]) -> None:
-    """Record one finished trial as a run nested under the train run, in three calls.
-
-    entries: params, metrics and tags by name.
-    """
-    from mlflow.entities import Metric, Param
-
-    tags = {PARENT: parent.id, "mlflow.runName": name, STEP: "trial"} | _source()
-    run = parent.client.create_run(parent.experiment_id, times_ms[0], tags=tags | entries["tags"])
-    metrics = [Metric(n, float(v), times_ms[1], int(s)) for n, s, v in entries["metrics"] if not math.isnan(v)]
-    params = [Param(n, str(v)) for n, v in entries["params"].items()]
-    parent.client.log_batch(run.info.run_id, metrics=metrics, params=params)
-    parent.client.set_terminated(run.info.run_id, status, times_ms[1])
-
-
-def adopt_trial(parent: Run, run_id: str) -> None:
-    """Put a trial's run under another train run: the one that went on with the study."""
-    parent.client.set_tag(run_id, PARENT, parent.id)
-
-
 def read_json(client: "MlflowClient", run_id: str, path: str) -> Any:
     """Return a JSON artifact of a run."""
     return json.loads(fetch(client, run_id, path).read_text(encoding="utf-8"))
+
+
+def read_json_if_there(client: "MlflowClient", run_id: str, path: str) -> Any:
+    """Return a JSON artifact of a run; None if it is not there, as in runs of older versions."""
+    parent, _, _ = path.rpartition("/")
+    # Asked for by name a missing artifact of a server is retried for long; its list of names is not.
+    if path not in {entry.path for entry in client.list_artifacts(run_id, parent or None)}:
+        return None
+    return read_json(client, run_id, path)
 
 
 def fetch(client: "MlflowClient", run_id: str, path: str) -> Path:
@@ -287,7 +310,7 @@ def _made(folder: Path) -> Path:
 
 
 @cache
-def _source() -> dict[str, str]:
+def source() -> dict[str, str]:
     """Return the tags that say from which code a run comes."""
     commit = git_commit()
     tags = {"mlflow.source.name": "ratchet", "mlflow.source.type": "PROJECT"}

@@ -16,6 +16,7 @@ LEAK_AUC = 0.995
 LEAK_LEVELS, LEAK_ROWS = 100, 10  # with more levels, or fewer rows in each or of a class, chance looks like a leak
 MANY_MISSING = 0.5
 MANY_CODES = 0.02
+MOSTLY = 0.5
 
 
 def kind_of_target(task: Task, values: Sequence[tuple[Any, int]]) -> tuple[Kind, list[Any]]:
@@ -92,20 +93,60 @@ def findings(task: Task, profile: Sequence[Mapping[str, Any]], counts: Mapping[s
     for key, word in (("missing_ids", "have no"), ("repeated_ids", "repeat an")):
         if counts.get(key):
             found.append(f"{counts[key]:,} rows {word} id ({task.data.id})")
+    found += [
+        f"{entry['name']}: {entry['nul']:,} cells hold a NUL byte; is the file damaged, or not in its read.encoding?"
+        for entry in profile
+        if entry.get("nul")
+    ]
     thin = [entry for entry in profile if MANY_MISSING < entry["missing"] < 1]
     return found + [f"{entry['name']}: {entry['missing']:.0%} of the values are missing" for entry in thin]
 
 
-def codes(far: Mapping[str, tuple[float, float]]) -> list[str]:
+def codes(rows: pd.DataFrame) -> list[str]:
     """Return a sentence for each column in which one far value stands so often that it looks like a code.
 
-    far: by column, the share of values far outside the rest, and the most frequent of them.
+    rows: a sample, numbers only. Far: more than ten times the distance between the quartiles beyond them.
     """
-    return [
-        f"{name}: {share:.0%} of the values lie far outside the rest, most often {value:g}; a code for missing?"
-        for name, (share, value) in far.items()
-        if share >= MANY_CODES
-    ]
+    found = []
+    for name in rows:
+        values = rows[name].to_numpy(dtype=float, na_value=np.nan)
+        values = values[np.isfinite(values)]
+        low, high = np.quantile(values, [0.25, 0.75]) if len(values) else (0.0, 0.0)
+        if not low < high:
+            continue
+        reach = 10 * (high - low)
+        far = values[(values > high + reach) | (values < low - reach)]
+        if len(far) >= MANY_CODES * len(rows):
+            levels, counts = np.unique(far, return_counts=True)
+            found.append(
+                f"{name}: {len(far) / len(rows):.0%} of the values lie far outside the rest, most often"
+                f" {levels[counts.argmax()]:g}; a code for missing?"
+            )
+    return found
+
+
+def numbers_as_text(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Return a sentence for each column of texts of which most are numbers.
+
+    rows: a sample; names: the columns of texts.
+    """
+    found = []
+    for name in names:
+        texts = rows[name].dropna().astype(str)
+        plain = pd.to_numeric(texts, errors="coerce").notna()
+        grouped = pd.to_numeric(texts.str.replace(",", ""), errors="coerce").notna() & ~plain
+        if not len(texts) or (plain | grouped).mean() < MOSTLY:
+            continue
+        if grouped.any():
+            odd, mend = texts[grouped].iloc[0], "has separators in it; take them out in data.query"
+        elif not plain.all():
+            odd, mend = texts[~plain].iloc[0], f"is not; put it into read.na if it means missing, else name {name} in"
+            mend += " features.categorical"
+        else:
+            odd, mend = texts.iloc[0], f"is text here; read.types: {{{name}: number}} reads numbers"
+        share = (plain | grouped).mean()
+        found.append(f"{name}: {share:.0%} of the texts are numbers, {odd[:40]!r} {mend}")
+    return found
 
 
 def leaks(rows: pd.DataFrame, kinds: Mapping[str, str], target: np.ndarray, kind: Kind) -> list[str]:

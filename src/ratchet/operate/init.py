@@ -49,7 +49,7 @@ def draft(
         rows = Path(place) / "rows.parquet"
         with files.workspace(Path(place), [table]) as db:
             kinds = files.gather(db, data, HashSplit(), rows)
-            _, values = files.count_targets(db, target, rows)
+            _, values = files.keep_targets(db, target, rows)
             described = profile.columns(db, rows, kinds)
             total = profile.count(db, rows)
             for entry in described:

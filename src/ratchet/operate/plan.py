@@ -4,7 +4,7 @@ from typing import Any
 
 from ratchet.adapters import files, tracking
 from ratchet.steps import preprocess, train
-from ratchet.steps.session import Session
+from ratchet.steps.session import Session, digest_of
 
 # Rough figures of one laptop core, only to tell a minute from an hour.
 CELLS_PER_S = 4_000_000
@@ -15,13 +15,13 @@ TEXTS_PER_S = 9_000
 def plan(session: Session) -> dict[str, Any]:
     """Return the steps with their state, the rows and features, and rough bounds of time and memory."""
     task, client = session.task, session.client
-    known = tracking.find_finished(client, "preprocess", preprocess.key(session))
+    known = tracking.find_finished(client, "preprocess", digest_of(preprocess.inputs(session)))
     if known:
-        about = tracking.read_json(client, known[0], "about.json")
+        about = tracking.read_json(client, known, "about.json")
         rows, columns = sum(about["sides"].values()), len(about["features"]) + len(about["formulas"])
     else:
         rows, columns = _look(session)
-    trained = tracking.find_finished(client, "train", train.key(session))
+    trained = tracking.find_finished(client, "train", digest_of(train.inputs(session)))
     reused = {"preprocess": bool(known), "train": bool(trained), "evaluate": False, "promote": False}
     search_s = 0.0 if trained and not session.force else min(_search_s(session, rows, columns), task.search.timeout_s)
     width = 2 ** (task.features.hash_bits + 1) if task.features.kind == "text" else columns

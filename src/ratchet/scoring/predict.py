@@ -69,6 +69,16 @@ class Scorer:
             return (scores >= self.threshold).astype(int)
         return np.asarray(scores.argmax(axis=1))
 
+    def columns(self, rows: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Return the answers by column, each of shape (n,): label and probability, probabilities.CLASS, or value."""
+        scores = self.scores(rows)
+        if self.kind == "regression":
+            return {"value": scores}
+        found = {"label": np.array(self.classes)[self.decisions(scores)]}
+        if self.kind == "binary":
+            return found | {"probability": scores}
+        return found | {f"probabilities.{name}": scores[:, place] for place, name in enumerate(self.classes)}
+
     def predict(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         """Return one answer per row: {label, probability}, {label, probabilities} or {value}."""
         scores = self.scores(rows)

@@ -1,6 +1,7 @@
 """Where models are tried: the encoded rows of train and valid, cut into folds once for all trials."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -13,26 +14,30 @@ from ratchet.config import METRICS, SEARCH_METRIC, Task, TimeSplit
 from ratchet.core import features, folds, metrics
 from ratchet.core.decision import cheapest_threshold
 from ratchet.core.models import FAMILIES
-from ratchet.core.models.sample import Fitted, Fold, Sample, Setting, level_counts, scores
+from ratchet.core.models.sample import Batches, Fitted, Fold, Sample, Setting, level_counts, scores
 from ratchet.errors import ConfigError
 from ratchet.scoring.encode import Encoder, TextEncoder
 from ratchet.steps.preprocess import Prepared
 
 
 class Bench:
-    """The encoded rows of train and valid, cut into folds once for all trials."""
+    """The encoded rows of train and valid, cut into folds once for all trials; of many rows a sample."""
 
     def __init__(self, task: Task, prepared: Prepared, threads: int) -> None:
         self.task, self.prepared, self.kind = task, prepared, prepared.kind
         self.metric = metric_of(task, self.kind)
-        rows = prepared.rows("train")
+        most = task.search.max_rows
+        rows = prepared.rows("train", most=most)
+        self.is_sample = prepared.about["sides"]["train"] > most
         self.encoder: Encoder = features.fit(rows, prepared.plan, task.features)
-        self.train, self.valid = self.encode(rows), self.encode(prepared.rows("valid"))
+        self.train, self.valid = self.encode(rows), self.encode(prepared.rows("valid", most=most))
         groups = rows[GROUP].to_numpy() if GROUP in rows else None
         by_time = isinstance(task.split, TimeSplit)
         cuts = folds.assign(self.train.target, self.kind, task.search.folds, task.search.seed, groups, by_time)
         self.folds = [Fold(self.train.take(fit), self.train.take(score)) for fit, score in cuts]
-        self.setting = Setting(task.search.seed, max(1, threads // task.search.jobs), task.search.max_rounds)
+        search = task.search
+        self.last = Setting(search.seed, threads, search.max_rounds, search.device)
+        self.setting = replace(self.last, threads=max(1, threads // search.jobs))
 
     @property
     def is_text(self) -> bool:
@@ -73,10 +78,36 @@ class Bench:
         return metrics.value(self.metric, metrics.Judged(sample.target, found, decided), cost)
 
     def fit(self, best: Trial) -> Fitted:
-        """Fit the best configuration on all of train, with the mean number of rounds that its folds needed."""
-        rounds = round(float(np.mean(best.rounds))) if best.rounds else None
-        fitted: Fitted = FAMILIES[best.family].fit(best.params, Fold(self.train, self.valid), self.setting, rounds)
+        """Fit the best configuration on train, for valid to calibrate.
+
+        It gets the mean number of rounds that its folds needed. Where the search saw a sample of train only, trees
+        are now fitted on all of it by batches, and stop early by valid.
+        """
+        family = FAMILIES[best.family]
+        if self.is_sample and family.BY_BATCHES:
+            everything = Batches(self._batches, self.kind, self.train.outputs, self.train.levels)
+            whole: Fitted = family.fit(best.params, Fold(everything, self.valid), self.last)
+            return whole
+        fitted: Fitted = family.fit(best.params, Fold(self.train, self.valid), self.last, self._rounds(best))
         return fitted
+
+    def refit(self, best: Trial) -> Fitted:
+        """Fit the best configuration once more, on train and valid: what is served, unless the rows are too many.
+
+        A fifth more rows are worth more to the ranking than a calibration on rows unseen; see docs/decisions/0003.
+        """
+        again: Fitted = FAMILIES[best.family].fit(
+            best.params, Fold(self.train.joined(self.valid), self.valid), self.last, self._rounds(best)
+        )
+        return again
+
+    @staticmethod
+    def _rounds(best: Trial) -> int | None:
+        return round(float(np.mean(best.rounds))) if best.rounds else None
+
+    def _batches(self) -> Iterator[Sample]:
+        columns = [*self.encoder.inputs, self.prepared.about["target"]]
+        return (self.encode(rows) for rows in self.prepared.batches("train", columns))
 
 
 def metric_of(task: Task, kind: str) -> str:

@@ -17,7 +17,7 @@ from ratchet.core.gates import Evidence
 from ratchet.core.metrics import Judged
 from ratchet.steps import preprocess, train
 from ratchet.steps.preprocess import Prepared
-from ratchet.steps.session import Session, key_of
+from ratchet.steps.session import Session, Step, code_of, config_of, digest_of
 from ratchet.steps.train import Trained
 
 CODE = ("core/baselines.py", "core/metrics.py", "steps/evaluate.py")
@@ -46,7 +46,6 @@ class Evaluated:
 def evaluate(session: Session, parent: Run | None = None) -> Evaluated:
     """Judge the model of train on test; return the figures."""
     champion = registry.in_stage(session.client, session.task.name, registry.PRODUCTION)
-    parts = session.task.problem.model_dump(), train.key(session), champion.number if champion else None
 
     def recall(run_id: str) -> Evaluated:
         report = tracking.read_json(session.client, run_id, "evaluation.json")
@@ -59,7 +58,16 @@ def evaluate(session: Session, parent: Run | None = None) -> Evaluated:
         run.log_json(report, "evaluation.json")
         return Evaluated(run.id, trained, report)
 
-    return session.step("evaluate", key_of(CODE, *parts), parent, recall, work)
+    return session.do(Step("evaluate", inputs(session, champion), recall, work), parent)
+
+
+def inputs(session: Session, champion: Version | None) -> dict[str, str]:
+    """What evaluate depends on: its code, the problem, train, and the champion that the model is compared with."""
+    told = config_of(session.task.model_dump(include={"problem"}))
+    below = digest_of(train.inputs(session))
+    learned = session.finished("train", below) or "none yet"
+    against = f"version {champion.number}" if champion else "none"
+    return code_of(CODE) | told | {"step train": below, "model of run": learned, "champion": against}
 
 
 def _judge(

@@ -1,6 +1,6 @@
 """Step 1: read, check, split and describe the rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,15 +11,17 @@ import numpy as np
 import pandas as pd
 
 from ratchet.adapters import files, profile, sides, tracking
+from ratchet.adapters.sources import Table
 from ratchet.adapters.tracking import Run
 from ratchet.config import GroupSplit, HashSplit, Kind, Task
 from ratchet.core import baselines, checks, features, plots
 from ratchet.core.features import Plan
 from ratchet.errors import DataError
 from ratchet.scoring.expressions import Expression
-from ratchet.steps.session import Session, key_of
+from ratchet.steps.session import Session, Step, code_of, config_of, key_of
 
 CODE = (
+    "adapters/delimited.py",
     "adapters/files.py",
     "adapters/profile.py",
     "adapters/sides.py",
@@ -62,9 +64,16 @@ class Prepared:
         """The features."""
         return Plan(self.about["features"], self.about["formulas"], self.about["dropped"])
 
-    def rows(self, side: str, columns: list[str] | None = None) -> pd.DataFrame:
-        """Return the rows of a side: train, valid or test; all columns, or those named."""
-        return files.read_side(self.folder, side, columns)
+    def rows(self, side: str, columns: list[str] | None = None, most: int | None = None) -> pd.DataFrame:
+        """Return the rows of a side: train, valid or test; all columns, or those named; at most so many of them.
+
+        Of more rows a sample is taken, the same one each time, in their order.
+        """
+        return files.read_side(self.folder, side, columns, most)
+
+    def batches(self, side: str, columns: list[str]) -> Iterator[pd.DataFrame]:
+        """Yield the rows of a side, some at a time."""
+        return files.read_batches(self.folder, side, columns)
 
     def target(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the target of rows, shape (n,): the class index, or the value."""
@@ -78,11 +87,13 @@ def encoded_target(values: pd.Series, classes: Sequence[Any]) -> np.ndarray:
     return np.asarray(pd.Index(classes).get_indexer(pd.Index(values)))
 
 
-def key(session: Session) -> str:
+def inputs(session: Session) -> dict[str, str]:
     """What preprocess depends on: its code, its part of the task and the digests of the data."""
     task = session.task
-    parts = task.model_dump(include={"data", "split", "features"}), task.problem.rule, task.problem.kind
-    return key_of(CODE, *parts, [table.digest for table in session.tables])
+    told = task.model_dump(include={"data": True, "split": True, "features": True, "problem": {"rule", "kind"}})
+    for source in told["data"]["sources"].values():  # what is read counts, not where it lies
+        del source["uris"], source["sha256"]
+    return code_of(CODE) | config_of(told) | {f"data {table.name}": table.digest for table in session.tables}
 
 
 def preprocess(session: Session, parent: Run | None = None) -> Prepared:
@@ -96,22 +107,22 @@ def preprocess(session: Session, parent: Run | None = None) -> Prepared:
         with session.work_folder() as folder:
             (folder / "splits").mkdir()
             rows = folder / "rows.parquet"
-            with files.workspace(folder, session.tables) as db:
-                about, described = _gather(session.task, db, rows, folder / "splits")
+            with files.workspace(folder, session.tables, from_sample=True) as db:
+                about, described = _gather(session.task, db, session.tables, rows, folder / "splits")
             about |= _digests(session, about)
             _check_sides(about, folder / "splits", session.task)
             _record(run, session, about, described, folder / "splits")
         return recall(run.id)
 
-    return session.step("preprocess", key(session), parent, recall, work)
+    return session.do(Step("preprocess", inputs(session), recall, work), parent)
 
 
 def _gather(
-    task: Task, db: duckdb.DuckDBPyConnection, rows: Path, splits: Path
+    task: Task, db: duckdb.DuckDBPyConnection, tables: list[Table], rows: Path, splits: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Write the sides; return what is known about the rows, and the profile of their columns."""
-    kinds = files.gather(db, task.data, task.split, rows)
-    missing, values = files.count_targets(db, task.data.target, rows)
+    kinds = files.gather(db, task.data, task.split, rows, tables)
+    missing, values = files.keep_targets(db, task.data.target, rows)
     kind, classes = checks.kind_of_target(task, values)
     described = profile.columns(db, rows, kinds)
     total = profile.count(db, rows)
@@ -127,7 +138,7 @@ def _gather(
         **profile.doubles(db, rows, raw),
         **(profile.ids(db, rows, task.data.id) if task.data.id else {}),
     }
-    about = {
+    about: dict[str, Any] = {
         "kind": kind,
         "classes": classes,
         "target": task.data.target,
@@ -140,11 +151,16 @@ def _gather(
         "counts": counts,
         "findings": [
             *checks.findings(task, described, counts),
-            *checks.codes(profile.far_values(db, rows, {n: k for n, k in plan.kinds.items() if k == "number"})),
         ],
     }
-    columns = [*raw, *Expression.parse(task.problem.rule or "0").names, task.data.target]
-    _look_closer(task, about, files.sample(db, rows, columns, SAMPLE_ROWS))
+    texts = [] if task.features.kind == "text" else [name for name, kind in kinds.items() if kind == "text"]
+    own = {task.data.target, task.data.id, *task.data.drop, *task.features.categorical}
+    texts = [name for name in texts if name not in own]
+    columns = [*raw, *texts, *Expression.parse(task.problem.rule or "0").names, task.data.target]
+    seen = files.read_side(splits, "train", list(dict.fromkeys(columns)), SAMPLE_ROWS)
+    about["findings"] += checks.codes(seen[[name for name, kind in plan.kinds.items() if kind == "number"]])
+    about["findings"] += checks.numbers_as_text(seen, texts)
+    _look_closer(task, about, seen)
     return about, described
 
 

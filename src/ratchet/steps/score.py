@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from ratchet.adapters import files, registry, sources, tracking
+from ratchet.adapters import delimited, files, registry, sources, tracking
 from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import quoted
 from ratchet.adapters.tracking import Run
@@ -62,12 +62,19 @@ def score(session: Session, source: str, output: Path, stage: str, parent: Run |
 
 def _write(session: Session, table: Table, scorer: Any, output: Path) -> int:
     """Write the answered rows; return how many there are."""
+    try:
+        return _written(session, table, scorer, output, from_sample=True)
+    except DataError:  # also where a later row has a cell of another type than the first ones
+        return _written(session, table, scorer, output, from_sample=False)
+
+
+def _written(session: Session, table: Table, scorer: Any, output: Path, from_sample: bool) -> int:
     partial = output.with_name(f".{output.name}.part")
     writer, rows = None, 0
     try:
         with session.work_folder() as folder:
-            for given, inputs in _batches(folder, table, scorer.encoder.inputs):
-                answered = _beside(given, scorer.predict(inputs))
+            for given, inputs in _batches(folder, table, scorer.encoder.inputs, from_sample):
+                answered = _beside(given, scorer.columns(inputs))
                 writer = writer or WRITERS[output.suffix](partial, answered.schema)
                 writer.write_table(answered)
                 rows += len(answered)
@@ -81,24 +88,25 @@ def _write(session: Session, table: Table, scorer: Any, output: Path) -> int:
     return rows
 
 
-def _beside(given: pa.Table, answers: list[dict[str, Any]]) -> pa.Table:
-    """Return the rows with their answers; nested ones become columns such as `probabilities.a`."""
-    frame = pd.json_normalize(answers)
-    for name in frame.columns:
-        column = pa.array(frame[name], from_pandas=True)
+def _beside(given: pa.Table, answers: Mapping[str, Any]) -> pa.Table:
+    """Return the rows with the columns of their answers."""
+    for name, values in answers.items():
+        column = pa.array(values, from_pandas=True)
         given = given.append_column(f"predicted_{name}" if name in given.column_names else name, column)
     return given
 
 
-def _batches(folder: Path, table: Table, inputs: Mapping[str, str]) -> Iterator[tuple[pa.Table, pd.DataFrame]]:
+def _batches(
+    folder: Path, table: Table, inputs: Mapping[str, str], from_sample: bool
+) -> Iterator[tuple[pa.Table, pd.DataFrame]]:
     """Yield rows as they are, and the columns that the model reads, in the types that it expects."""
-    with files.workspace(folder, [table]) as db:
+    with files.workspace(folder, [table], from_sample) as db:
         columns = [name for name, *_ in db.execute("DESCRIBE input").fetchall()]
         if absent := [name for name in inputs if name not in columns]:
             hint = did_you_mean(absent[0], columns)
             raise DataError(f"{table.origin}: no column {absent[0]!r}, which the model reads{hint}")
         typed = [
-            f"{quoted(name)}::{files.DUCKDB_TYPES[kind]} AS {quoted(READ + name)}" for name, kind in inputs.items()
+            f"{quoted(name)}::{delimited.DUCKDB_TYPES[kind]} AS {quoted(READ + name)}" for name, kind in inputs.items()
         ]
         try:
             for batch in db.sql(f"SELECT *, {', '.join(typed)} FROM input").to_arrow_reader(BATCH_ROWS):

@@ -4,12 +4,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ratchet.adapters import sources, tracking
 from ratchet.adapters.sources import Table
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 PACKAGE = Path(__file__).parents[1]
+INPUTS = "inputs.json"
 
 
 class Progress(Protocol):
@@ -66,53 +67,118 @@ class Session:
         with tempfile.TemporaryDirectory(prefix="work-", dir=self.settings.home) as folder:
             yield Path(folder)
 
-    def step(
-        self,
-        name: str,
-        key: str,
-        parent: Run | None,
-        recall: Callable[[str], Result],
-        work: Callable[[Run], Result],
-    ) -> Result:
+    def do(self, step: "Step[Result]", parent: Run | None) -> Result:
         """Do the work in a run of its own, or recall the newest finished run whose inputs were the same.
 
         Within a session a step is done once, whoever asks for it.
         """
+        key = digest_of(step.inputs)
         if key not in self.results:
-            self.results[key] = self._step(name, key, parent, recall, work)
+            self.results[key] = self._do(step, key, parent)
         result: Result = self.results[key]
         return result
 
-    def _step(
-        self,
-        name: str,
-        key: str,
-        parent: Run | None,
-        recall: Callable[[str], Result],
-        work: Callable[[Run], Result],
-    ) -> Result:
-        found = None if self.force else tracking.find_finished(self.client, name, key)
+    def _do(self, step: "Step[Result]", key: str, parent: Run | None) -> Result:
+        found = self.finished(step.name, key)
         adopts = parent is None and "MLFLOW_RUN_ID" in os.environ
         if found and not adopts:
             try:
-                return self._recalled(name, found[0], recall)
+                return self._recalled(step, found)
             except FileNotFoundError:
-                self.progress.note(f"{name}: the files of run {found[0]} are gone, so it runs again")
+                self.progress.note(f"{step.name}: the files of run {found} are gone, so it runs again")
                 found = None
-        with tracking.opened(self.client, self.task.name, name, parent) as run:
+        elif not found and (changed := self.why(step.name, step.inputs)):
+            self.progress.note(f"{step.name} runs again: {sentence(changed)}")
+        with tracking.opened(self.client, self.task.name, step.name, parent) as run:
             if found:  # `mlflow run` opened a run for this step: it points at the one that is used again
-                run.set_tags({"ratchet.reused": found[0]})
-                return self._recalled(name, found[0], recall)
-            self.progress.step(name, "running")
-            result = work(run)
+                run.set_tags({"ratchet.reused": found})
+                return self._recalled(step, found)
+            self.progress.step(step.name, "running")
+            result = step.work(run)
+            run.log_json(step.inputs, INPUTS)
             run.set_tags({tracking.KEY: key})
-        self.progress.step(name, "done")
+        self.progress.step(step.name, "done")
         return result
 
-    def _recalled(self, name: str, run_id: str, recall: Callable[[str], Result]) -> Result:
-        result = recall(run_id)
-        self.progress.step(name, "reused")
+    def finished(self, name: str, key: str) -> str | None:
+        """Return the id of the newest finished run of a step with this key; with `force` there is none."""
+        return None if self.force else tracking.find_finished(self.client, name, key)
+
+    def why(self, name: str, inputs: Mapping[str, str]) -> dict[str, str] | None:
+        """Return what differs from the step's newest finished run: input -> how; None if there is no such run."""
+        if self.force:
+            return {"--force": "was given"}
+        former = tracking.last_finished(self.client, self.task.name, name)
+        seen = tracking.read_json_if_there(self.client, former, INPUTS) if former else None
+        return None if seen is None else changes(seen, inputs)
+
+    def _recalled(self, step: "Step[Result]", run_id: str) -> Result:
+        result = step.recall(run_id)
+        self.progress.step(step.name, "reused")
         return result
+
+
+@dataclass(frozen=True)
+class Step(Generic[Result]):
+    """One step of a task. inputs: name -> digest or value of all that the result depends on.
+
+    recall: reads the result from a finished run; work: makes it in a new one.
+    """
+
+    name: str
+    inputs: Mapping[str, str]
+    recall: Callable[[str], Result]
+    work: Callable[[Run], Result]
+
+
+def digest_of(inputs: Mapping[str, str]) -> str:
+    """Return the key under which a step's result is found again."""
+    return key_of((), dict(inputs))
+
+
+def code_of(names: Iterable[str]) -> dict[str, str]:
+    """Return the digest of each file of the package that is named, or lies in a folder that is."""
+    found = {}
+    for name in names:
+        place = PACKAGE / name
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            found[f"code {file.relative_to(PACKAGE)}"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    return found
+
+
+def config_of(section: Mapping[str, Any], place: str = "") -> dict[str, str]:
+    """Return each value of a part of the task, by its place in the YAML file."""
+    found: dict[str, str] = {}
+    for name, value in section.items():
+        if isinstance(value, Mapping) and value:
+            found |= config_of(value, f"{place}{name}.")
+        else:
+            found[f"{place}{name}"] = json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
+    return found
+
+
+def changes(former: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Return how inputs differ from former ones, by name."""
+    found = {}
+    for name in sorted({*former, *now}):
+        if former.get(name) == now.get(name):
+            continue
+        if name not in former:
+            found[name] = "is new"
+        elif name not in now:
+            found[name] = "is gone"
+        elif name.startswith(("code ", "data ", "step ", "lock")):
+            found[name] = "changed"
+        else:
+            found[name] = f"{former[name][:60]} -> {now[name][:60]}"
+    return found
+
+
+def sentence(changed: Mapping[str, str]) -> str:
+    """Return the changes in one line, a few of them by name."""
+    told = [f"{name} {how}" for name, how in changed.items()][:4]
+    more = f" and {len(changed) - len(told)} more" if len(changed) > len(told) else ""
+    return "; ".join(told) + more
 
 
 def key_of(code: tuple[str, ...], *parts: Any) -> str:

@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-import threading
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
-from ratchet.adapters import database, search, tracking
+from ratchet.adapters import database, gpu, search, tracking
 from ratchet.adapters.search import Trial
 from ratchet.adapters.tracking import Run
 from ratchet.config import METRICS, Task
@@ -23,11 +21,14 @@ from ratchet.scoring.predict import Scorer
 from ratchet.steps import package, preprocess
 from ratchet.steps.bench import Bench
 from ratchet.steps.preprocess import Prepared
-from ratchet.steps.session import PACKAGE, Session, key_of
+from ratchet.steps.session import PACKAGE, Session, Step, code_of, config_of, digest_of, key_of
+from ratchet.steps.trials import Recorder
 
 ORIGIN = ("ratchet.commit", "ratchet.config", "ratchet.data", "ratchet.lock", "ratchet.split")
 CODE = ("core/models", "core/decision.py", "core/features.py", "core/folds.py", "core/metrics.py", "scoring",
         "serving/model.py", "adapters/search.py", "steps/bench.py", "steps/package.py", "steps/train.py")  # fmt: skip
+
+WAIT_S, FINISH_WAIT_S = 300, 3600  # for another worker: a trial begun or recorded, a model fitted
 
 
 @dataclass(frozen=True)
@@ -38,33 +39,54 @@ class Trained:
     model_uri: str
 
 
-def key(session: Session) -> str:
-    """What train depends on: its code, its part of the task, and preprocess."""
-    parts = session.task.model_dump(include={"search", "decision"}), preprocess.key(session), lock_digest()
-    return key_of(CODE, *parts)
+def inputs(session: Session) -> dict[str, str]:
+    """What train depends on: its code, its part of the task, the packages, and preprocess."""
+    told = config_of(session.task.model_dump(include={"search", "decision"}))
+    below = digest_of(preprocess.inputs(session))
+    return code_of(CODE) | told | {"lock": lock_digest(), "step preprocess": below}
 
 
 def train(session: Session, parent: Run | None = None) -> Trained:
     """Tune, fit and calibrate; return the logged model."""
 
     def recall(run_id: str) -> Trained:
-        return Trained(run_id, session.client.get_run(run_id).data.tags["ratchet.model_uri"])
+        tags = session.client.get_run(run_id).data.tags
+        return Trained(tags.get("ratchet.reused", run_id), tags["ratchet.model_uri"])
 
     def work(run: Run) -> Trained:
+        gpu.require(session.task.search.device)
         prepared = preprocess.preprocess(session, parent or run)
         bench = Bench(session.task, prepared, session.settings.threads)
+        if bench.is_sample:
+            seen, rows = len(bench.train.target), prepared.about["sides"]["train"]
+            session.progress.note(f"trials see {seen:,} of {rows:,} rows (search.max_rows)")
         trials = _tune(session, run, bench)
+        # Several may have searched together: one fits and logs the model, the others then take it.
+        finishing = database.lock(session.settings, f"train-{session.task.name}", FINISH_WAIT_S)
+        run.until_closed.enter_context(finishing)
+        if other := session.finished("train", digest_of(own)):
+            found = recall(other)
+            # The run that made the model: the other one may itself have taken it from a third.
+            run.set_tags({"ratchet.reused": found.run_id, "ratchet.model_uri": found.model_uri})
+            return found
         best = search.best(trials, bench.metric)
         if best is None:
             raise TrainError("search: no trial was completed")
-        fitted = bench.fit(best)
-        scorer = _finish(run, bench, fitted)
-        _record(run, bench, trials, best, fitted)
-        uri = package.log_model(run, session, bench, scorer)
+        uri = _finish(session, run, bench, trials, best)
         run.set_tags({"ratchet.model_uri": uri, **_origin(session, prepared)})
         return Trained(run.id, uri)
 
-    return session.step("train", key(session), parent, recall, work)
+    own = inputs(session)
+    return session.do(Step("train", own, recall, work), parent)
+
+
+def _finish(session: Session, run: Run, bench: Bench, trials: list[Trial], best: Trial) -> str:
+    """Fit the best configuration, calibrate it on valid, and log what is served; return the model's URI."""
+    fitted = bench.fit(best)
+    scorer = _calibrated(run, bench, fitted)
+    _record(run, bench, trials, best, fitted)
+    served = fitted if bench.is_sample else bench.refit(best)
+    return package.log_model(run, session, bench, replace(scorer, model=served.model))
 
 
 def _origin(session: Session, prepared: Prepared) -> dict[str, str]:
@@ -101,14 +123,22 @@ def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
     queue = _grid(task, spaces) if exhaustive else _starts(spaces, rows, bench.is_text)
     # A study is one question: other data, folds, metric or space are another study, which starts afresh.
     budget = {"trials", "timeout_s", "jobs"}
-    digest = key_of(CODE, preprocess.key(session), task.search.model_dump(exclude=budget), bench.metric)
+    asked = task.search.model_dump(exclude=budget), task.decision.model_dump(), bench.metric
+    digest = key_of(CODE, digest_of(preprocess.inputs(session)), *asked, lock_digest())
     study = f"{task.name}-{digest[:16]}" + (f"-{run.id[:8]}" if session.force else "")
     ask = partial(propose, spaces)
     plan = search.Plan(study, ask, queue, exhaustive, bench.metric, task.search)
     run.log_params({"metric": bench.metric, "study": plan.study, **_flat(task.search.model_dump())})
-    recorder = _Recorder(session, run, plan)
     url = database.url(session.settings)
-    trials = search.tune(bench.trial, plan, url, recorder.update)
+    claim, record = (
+        partial(database.lock, session.settings, f"{what}-{task.name}", WAIT_S) for what in ("search", "record")
+    )
+    with Recorder(session, run, plan, record) as recorder:
+        ended = search.tune(bench.trial, plan, url, claim, recorder.update)
+    if ended.early:
+        session.progress.note(f"the search ended early: {ended.early}")
+        run.set_tags({"ratchet.ended": ended.early})
+    trials = ended.trials
     if (best := search.best(trials, plan.metric)) and (shares := search.importance(plan, url, best.family)):
         title = f"How much each parameter of {best.family} moved {plan.metric}"
         run.log_figures({"search_importance": plots.importance(list(shares), list(shares.values()), title)})
@@ -134,68 +164,11 @@ def _starts(spaces: Mapping[str, Space], rows: int, is_text: bool) -> list[dict[
     return [start for turn in zip_longest(*each) for start in turn if start is not None]
 
 
-class _Recorder:
-    """Puts each finished trial on record once, and shows how far the search is."""
-
-    def __init__(self, session: Session, run: Run, plan: search.Plan) -> None:
-        self.session, self.run, self.plan, self.began = session, run, plan, time.monotonic()
-        self.recorded: set[int] = set()
-        for run_id, number, owner in tracking.find_study(session.client, plan.study):
-            self.recorded.add(number)
-            if owner != run.id:
-                tracking.adopt_trial(run, run_id)
-        self.before: int | None = None
-        self.turn = threading.Lock()
-
-    def update(self, trials: list[Trial], budget: int) -> None:
-        """Record what is new of the finished trials; several threads may call."""
-        with self.turn:
-            self._update(trials, budget)
-
-    def _update(self, trials: list[Trial], budget: int) -> None:
-        for trial in trials:
-            if trial.number not in self.recorded and trial.family != "?":
-                self.recorded.add(trial.number)
-                self._record(trial)
-        done = sum(trial.status != "failed" for trial in trials)
-        if self.before is None:
-            self.before = done
-            if done >= budget:
-                self.session.progress.note(f"{done} trials are finished, {budget} were asked for: nothing to search")
-            elif done:
-                self.session.progress.note(f"the search goes on after {done} finished trials")
-        fresh = done - self.before
-        pace_s = (time.monotonic() - self.began) / fresh if fresh else 0.0
-        best = search.best(trials, self.plan.metric)
-        shown = f"{self.plan.metric} {best.score:.4f} ({best.family})" if best else ""
-        left_s = max(self.plan.search.timeout_s - (time.monotonic() - self.began), 0.0)
-        self.session.progress.trial(min(done, budget), budget, shown, min((budget - done) * pace_s, left_s))
-
-    def _record(self, trial: Trial) -> None:
-        found = [(f"fold_{self.plan.metric}", step, value) for step, value in enumerate(trial.folds)]
-        if trial.score is not None:
-            found.append((self.plan.metric, 0, trial.score))
-        found.append(("seconds", 0, (trial.times_ms[1] - trial.times_ms[0]) / 1000))
-        found += [("rounds", step, rounds) for step, rounds in enumerate(trial.rounds)]
-        entries = {
-            "params": {"family": trial.family, **trial.params},
-            "metrics": found,
-            "tags": {
-                tracking.TASK: self.session.task.name,
-                tracking.STUDY: self.plan.study,
-                tracking.TRIAL: str(trial.number),
-                "ratchet.status": trial.status,
-            },
-        }
-        status = "FAILED" if trial.status == "failed" else "FINISHED"
-        tracking.record_trial(self.run, f"trial {trial.number} {trial.family}", trial.times_ms, status, entries)
-
-
 def _flat(section: Mapping[str, Any]) -> dict[str, Any]:
     return {f"search.{name}": json.dumps(value) for name, value in section.items() if value not in ((), {}, None)}
 
 
-def _finish(run: Run, bench: Bench, fitted: Fitted) -> Scorer:
+def _calibrated(run: Run, bench: Bench, fitted: Fitted) -> Scorer:
     """Calibrate and choose the threshold on valid."""
     valid, cost = bench.valid, bench.task.decision.cost
     scorer = Scorer(bench.kind, tuple(bench.prepared.classes), bench.encoder, fitted.model)
@@ -225,7 +198,7 @@ def _record(run: Run, bench: Bench, trials: list[Trial], best: Trial, fitted: Fi
     }
     if fitted.weights is not None:
         figures["importance"] = plots.importance(bench.names, fitted.weights, "Gain of each feature in the model")
-    if fitted.curves:
+    if "fit" in fitted.curves:  # stopped early by valid, only the loss on valid is known
         figures["loss_curve"] = plots.loss_curve(fitted.curves["fit"], fitted.curves["score"], "loss")
         sides = {"loss_train": fitted.curves["fit"], "loss_valid": fitted.curves["score"]}
         run.log_curves({name: list(enumerate(curve)) for name, curve in sides.items()})

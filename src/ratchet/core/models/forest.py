@@ -8,6 +8,7 @@ from ratchet.core.models.sample import Fitted, Fold, Setting
 from ratchet.core.models.space import Number, Space
 
 TREES = 200
+BY_BATCHES = True  # whether it can be fitted on rows that do not fit into memory
 
 
 def space(kind: str, is_text: bool) -> Space:

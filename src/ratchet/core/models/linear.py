@@ -15,6 +15,7 @@ from ratchet.core.models.space import Choice, Number, Space
 from ratchet.scoring.margin import SparseDot, TableDot
 
 UNSEEN = -30.0  # margin of a class that the rows do not hold
+BY_BATCHES = False  # whether it can be fitted on rows that do not fit into memory
 
 
 def space(kind: str, is_text: bool) -> Space:
@@ -33,7 +34,7 @@ def starts(rows: int, is_text: bool) -> list[dict[str, Any]]:
 
 def fit(params: Mapping[str, Any], fold: Fold, setting: Setting, rounds: int | None = None) -> Fitted:
     """Fit on the fold's rows; it is deterministic, so seed and rounds do not matter to a table."""
-    sample = fold.fit
+    sample = fold.sample
     if not sample.levels:
         weights, intercept = _solve(params, sample.matrix, sample, setting)
         return Fitted(SparseDot(weights.astype(np.float32), intercept))

@@ -1,11 +1,12 @@
 """Encoded rows with their target, and what a fit of them gives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from ratchet.scoring.margin import Margin
 from ratchet.scoring.predict import Calibration
@@ -28,6 +29,12 @@ class Sample:
         """Return the given rows."""
         return Sample(self.matrix[rows], self.target[rows], self.kind, self.outputs, self.levels)
 
+    def joined(self, other: "Sample") -> "Sample":
+        """Return these rows and the other ones."""
+        stack = np.concatenate if isinstance(self.matrix, np.ndarray) else partial(sparse.vstack, format="csr")
+        target = np.concatenate([self.target, other.target])
+        return Sample(stack([self.matrix, other.matrix]), target, self.kind, self.outputs, self.levels)
+
     @property
     def is_level(self) -> np.ndarray:
         """Which columns are categories, shape (d,), bool."""
@@ -35,39 +42,71 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Batches:
+    """Encoded rows that are never in memory at once: `read` yields them, and is called again for each pass."""
+
+    read: Callable[[], Iterator[Sample]]
+    kind: str
+    outputs: int = 1
+    levels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Fold:
     """Rows to fit and rows to score; what XGBoost bins of them is kept, so that trials share it."""
 
-    fit: Sample
+    fit: Sample | Batches
     score: Sample
+
+    @property
+    def sample(self) -> Sample:
+        """The rows to fit, for a family that needs them all in memory."""
+        assert isinstance(self.fit, Sample)
+        return self.fit
 
     @cached_property
     def bins(self) -> tuple[Any, Any]:
-        """The two samples as XGBoost's quantised matrices, built once."""
-        import xgboost
+        """The two sets of rows as XGBoost's quantised matrices, built once."""
+        fit = binned(self.fit)
+        return fit, binned(self.score, fit)
 
-        kinds = ["c" if count else "q" for count in self.fit.levels]
-        fit = xgboost.QuantileDMatrix(
-            self.fit.matrix, self.fit.target, feature_types=kinds, enable_categorical=True, nthread=-1
-        )
-        score = xgboost.QuantileDMatrix(
-            self.score.matrix,
-            self.score.target,
-            feature_types=kinds,
-            enable_categorical=True,
-            ref=fit,
-            nthread=-1,
-        )
-        return fit, score
+
+def binned(rows: Sample | Batches, like: Any = None) -> Any:
+    """Return XGBoost's quantised matrix of the rows, a byte or two per cell; with the bins of another one if given."""
+    import xgboost
+
+    kinds = ["c" if count else "q" for count in rows.levels]
+    common = {"enable_categorical": True, "ref": like, "nthread": -1}
+    if isinstance(rows, Sample):
+        return xgboost.QuantileDMatrix(rows.matrix, rows.target, feature_types=kinds, **common)
+    batches = rows
+
+    class Passes(xgboost.DataIter):  # type: ignore[misc]
+        """Hands the batches to XGBoost, which asks for several passes."""
+
+        def reset(self) -> None:
+            self.left = batches.read()
+
+        def next(self, input_data: Callable[..., None]) -> bool:
+            batch = next(self.left, None)
+            if batch is not None:
+                input_data(data=batch.matrix, label=batch.target, feature_types=kinds)
+            return batch is not None
+
+    return xgboost.QuantileDMatrix(Passes(), **common)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What each fit is told beside its parameters. max_rounds: boosting rounds at the most, with early stopping."""
+    """What each fit is told beside its parameters.
+
+    max_rounds: boosting rounds at the most, with early stopping; device: cpu or cuda, for XGBoost.
+    """
 
     seed: int = 7
     threads: int = 1
     max_rounds: int = 1_000
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ def train(params: Mapping[str, Any], fold: Fold, setting: Setting, max_rounds: i
         "tree_method": "hist",
         "seed": setting.seed,
         "nthread": setting.threads,
+        "device": setting.device,
         **({"num_class": fold.fit.outputs} if fold.fit.kind == "multiclass" else {}),
         **params,
     }
@@ -41,10 +42,11 @@ def train(params: Mapping[str, Any], fold: Fold, setting: Setting, max_rounds: i
         evals_result=curves,
         verbose_eval=False,
     )
+    booster.set_param({"device": "cpu"})  # where it answers
     if stop_early:
         booster = booster[: booster.best_iteration + 1]
     gains = booster.get_score(importance_type="total_gain")
-    weights = np.array([gains.get(f"f{i}", 0.0) for i in range(fold.fit.matrix.shape[1])])
+    weights = np.array([gains.get(f"f{i}", 0.0) for i in range(len(fold.fit.levels))])
     return Fitted(
         Trees(booster),
         booster.num_boosted_rounds(),

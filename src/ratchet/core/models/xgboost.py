@@ -7,12 +7,14 @@ from ratchet.core.models import trees
 from ratchet.core.models.sample import Fitted, Fold, Setting
 from ratchet.core.models.space import Number, Space
 
+BY_BATCHES = True  # whether it can be fitted on rows that do not fit into memory
+
 
 def space(kind: str, is_text: bool) -> Space:
     """Depth, pace and regularisation; the number of rounds is found by early stopping, not searched."""
     return {
         "max_depth": Number(2, 9, integer=True),
-        "learning_rate": Number(0.02, 0.3, log=True),
+        "learning_rate": Number(0.02, 0.2, log=True),
         "min_child_weight": Number(0.5, 64, log=True),
         "subsample": Number(0.5, 1.0),
         "colsample_bytree": Number(0.3, 1.0),

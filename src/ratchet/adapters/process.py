@@ -1,0 +1,52 @@
+"""Which process does the work, so that another can tell whether it still lives."""
+
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def _host() -> str:
+    """The machine and, where containers share its name, the container."""
+    try:
+        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid').strip('pid:[]')}"
+    except OSError:
+        return socket.gethostname()
+
+
+def me() -> str:
+    """Return a name of this process that no later one will bear: host, pid and when it began."""
+    return f"{_host()}:{os.getpid()}:{_began(os.getpid())}"
+
+
+def is_gone(worker: str) -> bool:
+    """Whether the process of that name is known to have ended; of another machine nothing is known."""
+    host, _, pid = worker.rpartition(":")[0].rpartition(":")
+    return host == _host() and pid.isdigit() and _began(int(pid)) != worker.rpartition(":")[2]
+
+
+def is_here(worker: str) -> bool:
+    """Whether the process of that name is, or was, one of this machine."""
+    return worker.startswith(f"{_host()}:")
+
+
+def _began(pid: int) -> str:
+    """Return when a process began, in the system's own count; empty if it is not there."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return _alive(pid)
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]  # a zombie works no more
+
+
+def _alive(pid: int) -> str:
+    """Where there is no /proc: whether the pid is in use, which a later process may have taken."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "alive"

@@ -1,0 +1,82 @@
+"""The runs of trials, nested under the train run: found, adopted and written."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ratchet.adapters import tracking
+from ratchet.adapters.tracking import PARENT, Run
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+STUDY, TRIAL = "ratchet.study", "ratchet.trial"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the run of a trial holds; times in ms since 1970; metrics as (name, step, value)."""
+
+    study: str
+    number: int
+    name: str
+    times_ms: tuple[int, int]
+    status: str
+    params: Mapping[str, Any]
+    metrics: Sequence[tuple[str, int, float]]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The run of a trial that is on record, whole or half-written."""
+
+    run_id: str
+    number: int
+    parent: str | None
+    is_whole: bool
+
+
+def of_study(client: "MlflowClient", study: str, number: int | None = None) -> list[Found]:
+    """Return the runs of a study's trials, or of one of them."""
+    condition = f"tags.`{STUDY}` = '{study}'" + (f" and tags.`{TRIAL}` = '{number}'" if number is not None else "")
+    return [
+        Found(
+            run.info.run_id, int(run.data.tags[TRIAL]), run.data.tags.get(PARENT), run.info.status != "RUNNING"
+        )
+        for run in tracking.find(client, condition, 50_000)
+    ]  # fmt: skip
+
+
+def adopt(run: Run, study: str) -> set[int]:
+    """Put the study's trials whose own train run is over under this one; return the numbers of those on record."""
+    found = of_study(run.client, study)
+    parents = {trial.parent for trial in found if trial.parent and trial.parent != run.id}
+    over = {parent for parent in parents if run.client.get_run(parent).info.status != "RUNNING"}
+    for trial in found:
+        if trial.parent in over:
+            run.client.set_tag(trial.run_id, PARENT, run.id)
+    return {trial.number for trial in found if trial.is_whole}
+
+
+def record(parent: Run, entry: Entry) -> None:
+    """Write a finished trial as a run nested under the train run, unless it is there; complete one left half-written.
+
+    The caller holds a lock, so that nobody else writes the same one.
+    """
+    from mlflow.entities import Metric, Param
+
+    client = parent.client
+    there = of_study(client, entry.study, entry.number)
+    if there and there[0].is_whole:
+        return
+    if there:
+        run_id = there[0].run_id
+    else:
+        tags = {PARENT: parent.id, "mlflow.runName": entry.name, tracking.STEP: "trial", STUDY: entry.study}
+        tags |= {TRIAL: str(entry.number), **tracking.source(), **entry.tags}
+        run_id = client.create_run(parent.experiment_id, entry.times_ms[0], tags=tags).info.run_id
+    metrics = [Metric(n, float(v), entry.times_ms[1], int(s)) for n, s, v in entry.metrics if not math.isnan(v)]
+    client.log_batch(run_id, metrics=metrics, params=[Param(n, str(v)) for n, v in entry.params.items()])
+    client.set_terminated(run_id, entry.status, entry.times_ms[1])
