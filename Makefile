@@ -6,7 +6,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup run test check lock docs clean
+.PHONY: help setup run test check bench faults lock docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,13 +36,24 @@ check: setup  ## ruff, mypy --strict, import-linter
 	@mypy
 	@lint-imports
 
+bench: setup  ## every figure of the README and docs/benchmarks.md, each beside its peer; hours, resumable
+	@python benchmarks/preprocess.py
+	@python benchmarks/volume.py
+	@python benchmarks/scoring.py
+	@python benchmarks/quality.py
+	@python benchmarks/search.py --plot docs/images/search.png
+
+faults: setup  ## the faults at full count: 50 kills, a line of a gigabyte, a million levels
+	@RATCHET_FAULTS=full pytest tests/faults
+
 lock: setup  ## write requirements.lock anew from pyproject.toml
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
 	  --extra dev -o requirements.lock pyproject.toml
 
-docs: setup  ## write the generated pages anew: config reference, JSON schema
+docs: setup  ## write the generated pages anew: config reference, JSON schema, faults
 	@ratchet config schema > configs/task.schema.json
 	@ratchet config reference > docs/config.md
+	@python docs/faults.py
 
 clean:  ## remove caches and the virtual environment, keep data/ and the tracking store
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info

@@ -114,7 +114,15 @@ def requirements_of(folder: Path, kind: str) -> list[Requirement]:
     for side in ("train", "valid"):
         rows.to_parquet(folder / f"{side}.parquet")
     columns = {"note": "text"} if kind == "text" else {"age": "number"}
-    about = {"kind": "binary", "classes": [0, 1], "target": "left", "features": columns, "formulas": {}, "dropped": {}}
+    about = {
+        "kind": "binary",
+        "classes": [0, 1],
+        "target": "left",
+        "features": columns,
+        "formulas": {},
+        "dropped": {},
+        "sides": {"train": 0},
+    }
     task = Task.model_validate({
         "name": "small", "data": {"sources": {"rows": {"uris": ["rows.csv"]}}, "target": "left"},
         "features": {"kind": kind, "hash_bits": 10}, "search": {"folds": 2},
