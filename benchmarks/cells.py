@@ -1,4 +1,4 @@
-"""Results that survive an interruption: each cell of a benchmark is a JSON file, measured once per key."""
+"""Results that survive an interruption: each cell of a benchmark is a line of JSON, measured once per digest."""
 
 import hashlib
 import json
@@ -10,20 +10,35 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PLACE = ROOT / ".bench"
+PLACE = ROOT / ".bench"  # what can be made anew: peers' rows and environments
+RESULTS = ROOT / "benchmarks" / "results"
 
 
-def once(benchmark: str, key: Iterable[object], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the cell's result: the one on disk, else measured now and written when it is whole."""
-    path = PLACE / benchmark / ("-".join(str(part) for part in key) + ".json")
-    if not path.exists():
-        found = measure()
-        path.parent.mkdir(parents=True, exist_ok=True)
+def once(benchmark: str, cell: Iterable[object], of: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return a cell's result: the one on record for the digest `of`, else measured now and kept in the other's place."""
+    path, name = RESULTS / f"{benchmark}.json", " ".join(str(part) for part in cell)
+    if _read(path).get(name, {}).get("of") != of:
+        found = {"of": of, **measure()}
+        kept = sorted((_read(path) | {name: found}).items())
+        lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(_short(value))}" for key, value in kept)
         partial = path.with_suffix(".part")
-        partial.write_text(json.dumps(found), encoding="utf-8")
+        partial.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
         partial.replace(path)
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return _read(path)[name]
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    result: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return result
+
+
+def _short(value: Any) -> Any:
+    """Six digits are more than any figure here deserves, and keep the record readable."""
+    if isinstance(value, dict):
+        return {key: _short(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_short(each) for each in value]
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def commit(*more: Path) -> str:

@@ -1,8 +1,8 @@
 """How good is the model after a minute? `python benchmarks/search.py`: Ratchet, the naive loop and FLAML, same rows.
 
 Each cell gives a system 60 s of both cores on the same split of the same rows; its model is judged on the same test
-rows. Cells are kept in .bench/search (Ratchet's by the digest of its source, the peers' by that of their script), so
-an interrupted benchmark goes on where it was.
+rows. Cells are kept in results/search.json with the digest of what they hang on (Ratchet's source; the peers' script and
+rows), so an interrupted benchmark goes on where it was.
 """
 
 import argparse
@@ -157,7 +157,7 @@ def measure(system: str, name: str, seed: int) -> dict[str, Any]:
     if system != "ratchet":
         folder = export(name, seed)
         rows = digest(PEER, *(folder / f"{side}.parquet" for side in ("fit", "test")))
-        return once("search", (system, SECONDS, rows, name, seed), lambda: peer(system, name, seed))
+        return once("search", (name, seed, system), rows, lambda: peer(system, name, seed))
     words = [sys.executable, __file__, "--cell", name, str(seed)]
 
     def run() -> dict[str, Any]:
@@ -167,7 +167,7 @@ def measure(system: str, name: str, seed: int) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return found
 
-    return once("search", (system, SECONDS, commit(Path(__file__)), name, seed), run)
+    return once("search", (name, seed, system), commit(Path(__file__)), run)
 
 
 def summary(found: dict[tuple[str, str, int], dict[str, Any]], seeds: range) -> dict[str, Any]:
