@@ -15,12 +15,13 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def once(benchmark: str, cell: Iterable[object], of: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return a cell's result: the one on record for the digest `of`, else measured now and kept in the other's place."""
+    """Return a cell's result: the one on record for the digest `of`, else measured now and kept in its place."""
     path, name = RESULTS / f"{benchmark}.json", " ".join(str(part) for part in cell)
     if _read(path).get(name, {}).get("of") != of:
         found = {"of": of, **measure()}
         kept = sorted((_read(path) | {name: found}).items())
         lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(_short(value))}" for key, value in kept)
+        path.parent.mkdir(exist_ok=True)
         partial = path.with_suffix(".part")
         partial.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
         partial.replace(path)

@@ -1,8 +1,8 @@
 """How good is the model after a minute? `python benchmarks/search.py`: Ratchet, the naive loop and FLAML, same rows.
 
 Each cell gives a system 60 s of both cores on the same split of the same rows; its model is judged on the same test
-rows. Cells are kept in results/search.json with the digest of what they hang on (Ratchet's source; the peers' script and
-rows), so an interrupted benchmark goes on where it was.
+rows. Cells are kept in results/search.json with the digest of what they hang on (Ratchet's source; the peers' script
+and rows), so an interrupted benchmark goes on where it was.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def ratchet(name: str, seed: int) -> dict[str, Any]:
     from sklearn.metrics import roc_auc_score
 
     with tempfile.TemporaryDirectory() as place:
-        from ratchet.adapters import registry, search, tracking
+        from ratchet.adapters import registry, study, tracking
         from ratchet.steps import preprocess, train
         from ratchet.steps.bench import Bench
 
@@ -108,7 +108,7 @@ def ratchet(name: str, seed: int) -> dict[str, Any]:
         rows = prepared.rows("test")
         truth = prepared.target(rows)
         bench = Bench(session.task, prepared, session.settings.threads)
-        trials = [search.Trial(**t) for t in tracking.read_json(session.client, trained.run_id, "trials.json")]
+        trials = [study.Trial(**t) for t in tracking.read_json(session.client, trained.run_id, "trials.json")]
         complete = [t for t in trials if t.status == "complete"]
         test = bench.encode(rows).matrix
 
@@ -122,7 +122,7 @@ def ratchet(name: str, seed: int) -> dict[str, Any]:
             "test_auc": float(roc_auc_score(truth, scorer.scores(rows))),
             "wall_s": wall_s,
             "trials": len(trials),
-            "family": search.best(trials, bench.metric).family,
+            "family": study.best(trials, bench.metric).family,
             "curve": curve(done, judge),
         }
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import Any
 import optuna
 import pytest
 
-from ratchet.adapters import database, search
-from ratchet.adapters.search import Outcome, Plan, Trial
+from ratchet.adapters import database, search, study
+from ratchet.adapters.search import Outcome
+from ratchet.adapters.study import Ask, Plan, Trial
 from ratchet.config import Search, Settings
 from ratchet.errors import ServerError, TrainError
 
 
 def plan(queue: list[dict[str, Any]] | None = None, exhaustive: bool = False, **section: Any) -> Plan:
-    def propose(ask: search.Ask) -> tuple[str, dict[str, Any]]:
+    def propose(ask: Ask) -> tuple[str, dict[str, Any]]:
         return ask.choice("family", ["one"]), {"x": ask.number("one.x", 1, 100, False, True)}
 
     settings = Search(**({"timeout_s": 60, "sampler": "random"} | section))
@@ -50,7 +52,13 @@ def test_the_budget_is_met_exactly_and_a_raised_one_goes_on(tmp_path: Path) -> N
     more = tune(plan(trials=5), tmp_path)
     assert len(more) == 5
     assert len(tune(plan(trials=5), tmp_path)) == 5
-    assert search.best(more, "roc_auc").params["x"] == max(tried(more))
+    assert study.best(more, "roc_auc").params["x"] == max(tried(more))
+
+
+def test_workers_that_begin_at_the_same_moment_on_a_fresh_store_make_its_tables_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(6) as workers:
+        found = list(workers.map(lambda _: tune(plan(trials=6), tmp_path), range(6)))
+    assert [len(trials) for trials in found] == [6] * 6
 
 
 def test_a_grid_tries_its_points_and_no_others_also_when_the_budget_is_raised(tmp_path: Path) -> None:
@@ -101,7 +109,7 @@ def test_a_start_that_always_fails_does_not_keep_the_search_from_others(tmp_path
 
     trials = tune(plan([point(1), point(50), point(100)], trials=8), tmp_path, picky)
     assert len(tried(trials)) == 8
-    assert len(tried(trials, "failed")) == search.RETRIES
+    assert len(tried(trials, "failed")) == study.RETRIES
 
 
 def test_a_fault_in_one_thread_ends_the_search_with_that_fault(tmp_path: Path) -> None:
@@ -153,7 +161,7 @@ def test_a_pruned_trial_counts_and_keeps_its_folds(tmp_path: Path) -> None:
 def test_importance_names_the_parameter_that_moved_the_score(tmp_path: Path) -> None:
     planned = plan(trials=12)
     tune(planned, tmp_path)
-    assert search.importance(planned, f"sqlite:///{tmp_path / 'r.db'}", "one") == {"x": pytest.approx(1)}
+    assert study.importance(planned, f"sqlite:///{tmp_path / 'r.db'}", "one") == {"x": pytest.approx(1)}
 
 
 def test_a_database_that_cannot_be_opened_is_named_without_its_password() -> None:

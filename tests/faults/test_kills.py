@@ -54,7 +54,8 @@ def check(place: Path) -> None:
 def wait_for_trials(place: Path, count: int, *processes: "subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + 120
     while sum(r.data.tags["ratchet.step"] == "trial" for r in runs_of(place)) < count:
-        assert all(process.poll() is None for process in processes)
+        ended = [process.communicate()[0] for process in processes if process.poll() is not None]
+        assert not ended, ended
         assert time.monotonic() < deadline, f"{count} trials were not on record after two minutes"
         time.sleep(0.2)
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ratchet.adapters.search import Outcome, Trial
+from ratchet.adapters.search import Outcome
 from ratchet.adapters.sides import GROUP
+from ratchet.adapters.study import Trial
 from ratchet.config import METRICS, SEARCH_METRIC, Task, TimeSplit
 from ratchet.core import features, folds, metrics
 from ratchet.core.decision import cheapest_threshold

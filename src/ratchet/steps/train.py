@@ -8,8 +8,8 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
-from ratchet.adapters import database, gpu, search, tracking
-from ratchet.adapters.search import Trial
+from ratchet.adapters import database, gpu, search, study, tracking
+from ratchet.adapters.study import Trial
 from ratchet.adapters.tracking import Run
 from ratchet.config import METRICS, Task
 from ratchet.core import decision, plots
@@ -26,7 +26,8 @@ from ratchet.steps.trials import Recorder
 
 ORIGIN = ("ratchet.commit", "ratchet.config", "ratchet.data", "ratchet.lock", "ratchet.split")
 CODE = ("core/models", "core/decision.py", "core/features.py", "core/folds.py", "core/metrics.py", "scoring",
-        "serving/model.py", "adapters/search.py", "steps/bench.py", "steps/package.py", "steps/train.py")  # fmt: skip
+        "serving/model.py", "adapters/search.py", "adapters/study.py", "steps/bench.py", "steps/package.py",
+        "steps/train.py")  # fmt: skip
 
 WAIT_S, FINISH_WAIT_S = 300, 3600  # for another worker: a trial begun or recorded, a model fitted
 
@@ -69,7 +70,7 @@ def train(session: Session, parent: Run | None = None) -> Trained:
             # The run that made the model: the other one may itself have taken it from a third.
             run.set_tags({"ratchet.reused": found.run_id, "ratchet.model_uri": found.model_uri})
             return found
-        best = search.best(trials, bench.metric)
+        best = study.best(trials, bench.metric)
         if best is None:
             raise TrainError("search: no trial was completed")
         uri = _finish(session, run, bench, trials, best)
@@ -125,9 +126,9 @@ def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
     budget = {"trials", "timeout_s", "jobs"}
     asked = task.search.model_dump(exclude=budget), task.decision.model_dump(), bench.metric
     digest = key_of(CODE, digest_of(preprocess.inputs(session)), *asked, lock_digest())
-    study = f"{task.name}-{digest[:16]}" + (f"-{run.id[:8]}" if session.force else "")
+    name = f"{task.name}-{digest[:16]}" + (f"-{run.id[:8]}" if session.force else "")
     ask = partial(propose, spaces)
-    plan = search.Plan(study, ask, queue, exhaustive, bench.metric, task.search)
+    plan = study.Plan(name, ask, queue, exhaustive, bench.metric, task.search)
     run.log_params({"metric": bench.metric, "study": plan.study, **_flat(task.search.model_dump())})
     url = database.url(session.settings)
     claim, record = (
@@ -139,7 +140,7 @@ def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
         session.progress.note(f"the search ended early: {ended.early}")
         run.set_tags({"ratchet.ended": ended.early})
     trials = ended.trials
-    if (best := search.best(trials, plan.metric)) and (shares := search.importance(plan, url, best.family)):
+    if (best := study.best(trials, plan.metric)) and (shares := study.importance(plan, url, best.family)):
         title = f"How much each parameter of {best.family} moved {plan.metric}"
         run.log_figures({"search_importance": plots.importance(list(shares), list(shares.values()), title)})
     return trials

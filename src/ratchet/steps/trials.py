@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
-from ratchet.adapters import process, search, tracking, trialruns
-from ratchet.adapters.search import Plan, Trial
+from ratchet.adapters import process, study, tracking, trialruns
+from ratchet.adapters.study import Plan, Trial
 from ratchet.adapters.tracking import Run
 from ratchet.steps.session import Session
 
@@ -64,7 +64,7 @@ class Recorder:
         self.last = len(trials)
         fresh, passed_s = done - self.before, time.monotonic() - self.began
         pace_s = passed_s / fresh if fresh else 0.0
-        best = search.best(trials, self.plan.metric)
+        best = study.best(trials, self.plan.metric)
         shown = f"{self.plan.metric} {best.score:.4f} ({best.family})" if best else ""
         left_s = max(self.plan.search.timeout_s - passed_s, 0.0)
         self.session.progress.trial(min(done, budget), budget, shown, min((budget - done) * pace_s, left_s))
@@ -86,7 +86,7 @@ class Recorder:
 
 def _is_ours(trial: Trial) -> bool:
     """Whether this process ran it, or nobody else is going to record it."""
-    long_ago = time.time() - trial.times_ms[1] / 1000 > search.GRACE_S
+    long_ago = time.time() - trial.times_ms[1] / 1000 > study.GRACE_S
     return trial.worker == process.me() or long_ago or process.is_gone(trial.worker)
 
 
