@@ -73,6 +73,29 @@ def test_many_rows_get_the_codes_that_they_get_one_at_a_time(rows, spare):
     np.testing.assert_array_equal(at_once[: len(rows)], alone)
 
 
+@pytest.mark.parametrize("count", [1, FEW_ROWS, FEW_ROWS + 1])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "Float64", "object"])
+def test_a_table_of_numbers_alone_may_miss_some_of_them(dtype, count):
+    numeric = TableEncoder((Column("x", "number"), Column("y", "number")), {"x": "number", "y": "number"})
+    rows = pd.DataFrame({"x": [np.nan] * count, "y": [2.0] * count}).astype(dtype)
+    np.testing.assert_array_equal(numeric.encode(rows), np.tile(np.float32([np.nan, 2]), (count, 1)))
+
+
+@pytest.mark.parametrize("count", [1, FEW_ROWS + 1])
+@pytest.mark.parametrize("cell", [pd.Timestamp("2024-01-02"), pd.Timedelta("1s"), 1 + 2j, "seven"], ids=str)
+def test_what_is_no_number_is_refused_in_few_rows_as_in_many(cell, count):
+    rows = table([("b", 2.5, 1.0, None)] * count).assign(amount=cell)
+    with pytest.raises(ValueError, match=r"no number|not convert|not 'complex'|not 'Time"):
+        TABLE.encode(rows)
+
+
+@pytest.mark.parametrize("count", [1, FEW_ROWS + 1])
+def test_a_column_that_stands_twice_is_refused_by_its_name(count):
+    rows = table([("b", 2.5, 1.0, None)] * count)
+    with pytest.raises(ValueError, match="'amount' stands twice"):
+        TABLE.encode(pd.concat([rows, rows[["amount"]]], axis=1))
+
+
 @pytest.mark.parametrize("count", [0, 1, FEW_ROWS - 1, FEW_ROWS, FEW_ROWS + 1])
 def test_as_many_rows_come_out_as_went_in(count):
     matrix = TABLE.encode(table([("b", 2.5, 1.0, None)] * count))

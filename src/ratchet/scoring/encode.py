@@ -51,11 +51,16 @@ class Column:
 def numbers(values: Any) -> np.ndarray:
     """Return the values as float64, shape (n,); missing and infinite ones are NaN.
 
-    Raises ValueError for a text that is no number.
+    Raises ValueError for a text or a date that is no number.
     """
     if isinstance(values, pd.Series):
+        if values.dtype.kind in "mMc":
+            raise ValueError(f"{values.dtype} is no number")
         values = values.to_numpy(dtype=float, na_value=np.nan)
-    out = np.asarray(values, dtype=float)
+    try:
+        out = np.asarray(values, dtype=float)
+    except TypeError as error:  # a date among few rows, which come as objects
+        raise ValueError(str(error)) from None
     if not np.isfinite(out).all():
         out = np.where(np.isinf(out), np.nan, out)
     return out
@@ -79,12 +84,7 @@ class TableEncoder:
     def encode(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the codes of the rows, shape (n, columns), float32; an absent column is missing."""
         matrix = np.empty((len(rows), len(self.columns)), dtype=np.float32)
-        raw: dict[str, np.ndarray] = {}
-        for name, kind in self.inputs.items():
-            if name not in rows:
-                raw[name] = np.full(len(rows), np.nan, dtype=object if kind == "text" else float)
-            else:
-                raw[name] = rows[name].to_numpy(dtype=object) if kind == "text" else numbers(rows[name])
+        raw = self._raw(rows)
         with np.errstate(over="ignore"):
             for place, column in enumerate(self.columns):
                 if column.expression is not None:
@@ -95,6 +95,25 @@ class TableEncoder:
                     matrix[:, place] = raw[column.name]
         matrix[np.isinf(matrix)] = np.nan  # beyond float32: one such cell would make every margin NaN
         return matrix
+
+    def _raw(self, rows: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Return the inputs by name, each of shape (n,): numbers as float, texts as they are.
+
+        Raises ValueError for a column that stands twice.
+        """
+        if not rows.columns.is_unique:
+            raise ValueError(f"column {rows.columns[rows.columns.duplicated()][0]!r} stands twice")
+        absent = set(self.inputs).difference(rows.columns)
+        raw = {n: np.full(len(rows), np.nan, dtype=object if self.inputs[n] == "text" else float) for n in absent}
+        if len(rows) <= FEW_ROWS:  # to take a frame apart column by column costs more than all the rest of one answer
+            cells = rows.to_numpy(dtype=object, na_value=np.nan, copy=True)  # uncopied it may be read-only
+            places = {name: place for place, name in enumerate(rows.columns)}
+            given = {name: cells[:, places[name]] for name in self.inputs if name not in absent}
+            return raw | {n: cells if self.inputs[n] == "text" else numbers(cells) for n, cells in given.items()}
+        for name in self.inputs.keys() - absent:
+            text = self.inputs[name] == "text"
+            raw[name] = rows[name].to_numpy(dtype=object) if text else numbers(rows[name])
+        return raw
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what `from_state` needs: plain JSON and arrays."""

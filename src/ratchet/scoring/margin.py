@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
+from .encode import FEW_ROWS
 
 
 class Margin(Protocol):
@@ -97,9 +100,17 @@ class Trees:
 
     booster: Any
 
+    @cached_property
+    def _alone(self) -> Any:
+        """The booster in one thread: for a few rows a team of them costs more than it saves, the more so when busy."""
+        alone = self.booster.copy()
+        alone.set_param({"nthread": 1})
+        return alone
+
     def margins(self, matrix: Any) -> np.ndarray:
         """Return the booster's margins."""
-        return np.asarray(self.booster.inplace_predict(matrix, predict_type="margin"), dtype=float)
+        booster = self._alone if matrix.shape[0] <= FEW_ROWS else self.booster
+        return np.asarray(booster.inplace_predict(matrix, predict_type="margin"), dtype=float)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the booster as UBJ."""
