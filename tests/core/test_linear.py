@@ -122,7 +122,28 @@ def test_the_margins_of_texts_are_those_of_scikit_learn_on_the_same_sparse_matri
     score = np.asarray(matrix[:, :200].sum(axis=1)).ravel() - np.asarray(matrix[:, 200:400].sum(axis=1)).ravel()
     truth = np.digitize(score + 0.1 * rng.normal(size=300), [0] if kind == "binary" else [-1, 1])
     sample = Sample(matrix, truth, kind, 1 if kind == "binary" else 3)
-    fitted = linear.fit({"C": 2.0, "loss": loss}, Fold(sample, sample), Setting(seed=5))
+    fitted = linear.fit({"C": 2.0, "loss": loss, "floor": 1e9}, Fold(sample, sample), Setting(seed=5))
     model = LogisticRegression(C=2.0, max_iter=300) if loss == "log" else LinearSVC(C=2.0, random_state=5)
     expected = model.fit(matrix, truth).decision_function(matrix)
     np.testing.assert_allclose(fitted.model.margins(matrix), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_a_word_that_tells_the_classes_apart_weighs_more_the_lower_the_floor(kind):
+    rng = np.random.default_rng(4)
+    truth = rng.integers(0, 2 if kind == "binary" else 3, 400)
+    words = (rng.random((400, 60)) < 0.3).astype(np.float32)
+    words[:, 0] = (truth == 1) & (rng.random(400) < 0.5)
+    sample = Sample(sparse.csr_matrix(words), truth, kind, 1 if kind == "binary" else 3)
+
+    def share(floor):
+        params = {"C": 0.01, "loss": "hinge", "floor": floor}
+        weights = np.abs(linear.fit(params, Fold(sample, sample), Setting()).model.weights)
+        return weights[0].max() / weights.max(axis=1).sum()
+
+    assert share(0.03) > share(1) > share(10)
+
+
+def test_texts_of_one_class_only_leave_all_features_alike():
+    matrix = sparse.csr_matrix(np.eye(4, dtype=np.float32))
+    np.testing.assert_allclose(linear._scale(Sample(matrix, np.ones(4), "binary"), 0.3), np.ones(4))
