@@ -1,5 +1,6 @@
 """Results that survive an interruption: each cell of a benchmark is a line of JSON, measured once per digest."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -17,15 +18,20 @@ RESULTS = ROOT / "benchmarks" / "results"
 def once(benchmark: str, cell: Iterable[object], of: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return a cell's result: the one on record for the digest `of`, else measured now and kept in its place."""
     path, name = RESULTS / f"{benchmark}.json", " ".join(str(part) for part in cell)
-    if _read(path).get(name, {}).get("of") != of:
-        found = {"of": of, **measure()}
+    known = _read(path).get(name, {})
+    if known.get("of") == of:
+        return known
+    found: dict[str, Any] = _short({"of": of, **measure()})
+    path.parent.mkdir(exist_ok=True)
+    PLACE.mkdir(exist_ok=True)
+    with (PLACE / f"{benchmark}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may measure other cells
         kept = sorted((_read(path) | {name: found}).items())
-        lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(_short(value))}" for key, value in kept)
-        path.parent.mkdir(exist_ok=True)
+        lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in kept)
         partial = path.with_suffix(".part")
         partial.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
         partial.replace(path)
-    return _read(path)[name]
+    return found
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
@@ -39,7 +45,7 @@ def _short(value: Any) -> Any:
         return {key: _short(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_short(each) for each in value]
-    return round(value, 6) if isinstance(value, float) else value
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def commit(*more: Path) -> str:

@@ -96,7 +96,7 @@ def ratchet(name: str, seed: int) -> dict[str, Any]:
     from sklearn.metrics import roc_auc_score
 
     with tempfile.TemporaryDirectory() as place:
-        from ratchet.adapters import registry, study, tracking
+        from ratchet.adapters import records, registry, study
         from ratchet.steps import preprocess, train
         from ratchet.steps.bench import Bench
 
@@ -108,7 +108,7 @@ def ratchet(name: str, seed: int) -> dict[str, Any]:
         rows = prepared.rows("test")
         truth = prepared.target(rows)
         bench = Bench(session.task, prepared, session.settings.threads)
-        trials = [study.Trial(**t) for t in tracking.read_json(session.client, trained.run_id, "trials.json")]
+        trials = [study.Trial(**t) for t in records.read_json(session.client, trained.run_id, "trials.json")]
         complete = [t for t in trials if t.status == "complete"]
         test = bench.encode(rows).matrix
 
@@ -157,7 +157,7 @@ def measure(system: str, name: str, seed: int) -> dict[str, Any]:
     if system != "ratchet":
         folder = export(name, seed)
         rows = digest(PEER, *(folder / f"{side}.parquet" for side in ("fit", "test")))
-        return once("search", (name, seed, system), rows, lambda: peer(system, name, seed))
+        return once("search", (name, seed, system), f"{SECONDS} s {rows}", lambda: peer(system, name, seed))
     words = [sys.executable, __file__, "--cell", name, str(seed)]
 
     def run() -> dict[str, Any]:
