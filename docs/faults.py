@@ -1,5 +1,6 @@
 """Write docs/faults.md: each fault of tests/faults, run through the real command, with what its user then reads."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,8 +12,9 @@ sys.path.insert(0, str(ROOT))
 
 from tests.end_to_end.commands import environment  # noqa: E402
 from tests.faults import cases  # noqa: E402
-from tests.faults.forked import Done, run  # noqa: E402
-from tests.faults.test_bad_input import put_in_place, words_of  # noqa: E402
+from tests.faults.case import Case  # noqa: E402
+from tests.faults.drive import drive  # noqa: E402
+from tests.faults.forked import Done  # noqa: E402
 
 GROUPS = {"Files": cases.FILES, "Tables": cases.TABLE, "SQL": cases.SQL, "Words": cases.WORDS, "Machine": cases.MACHINE}
 NOISE = ("watch:", "data.collected.", "preprocess", "train …", "score …")
@@ -20,18 +22,19 @@ HEAD = """# What goes wrong, and what the user sees
 
 Written by `python docs/faults.py` from `tests/faults/cases.py`; `make test` drives each case through the real command
 and holds it against its pattern. Exit 0: the command went on, and says what it noticed; 1: refused in one line; 2: bad
-usage. None ends in a traceback, none leaves half a result behind. Killed and interrupted searches are in
-`tests/faults/test_kills.py`.
+usage. None ends in a traceback, none leaves half a result behind. Searches that are killed at any moment are in
+`tests/faults/test_kills.py`, steps that are stopped in `tests/faults/test_stops.py`.
 """
 
 
-def told(case: cases.Case, done: Done, place: Path) -> str:
+def told(case: Case, done: Done, place: Path) -> str:
     """Return the line that counts, without what belongs to this machine."""
     faults = [line.removeprefix("ratchet: ") for line in done.stderr.splitlines() if line.startswith("ratchet: ")]
     notes = [line.strip().removeprefix("· ") for line in done.stderr.splitlines() if line.startswith("  ·")]
     notes = [note for note in notes if not note.startswith(NOISE)]
     usage = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
     line = (faults or usage or notes or ["done, with nothing to say"])[0]
+    line = re.sub(r"(?<=work-)\w{8}|\b[0-9a-f]{32}\b|(?<=port )\d{5}", "…", line)
     line = line.replace(str(place), ".").replace("|", "\\|").replace("<", "\\<")
     return line if len(line) <= 220 else f"{line[:220]} …"
 
@@ -50,9 +53,7 @@ def main() -> None:
                 place = Path(folder) / f"{title}{number}"
                 place.mkdir()
                 shutil.copy(store, place / "mlflow.db")
-                put_in_place(case, place)
-                env = {name: value for name, value in environment(**case.env).items() if name != "RATCHET_DATA"}
-                done = run(words_of(case), place, env)
+                done = drive(case, place)
                 page.append(f"| {case.name} | {done.returncode} | {told(case, done, place)} |")
                 shutil.rmtree(place)
             page.append("")

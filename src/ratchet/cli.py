@@ -4,7 +4,6 @@ Heavy imports stay inside the commands, so that `ratchet --help` answers at once
 """
 
 import io
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ratchet import __version__
-from ratchet.errors import ConfigError, GateRefused, RatchetError
+from ratchet.adapters import process, stops
+from ratchet.errors import ConfigError, GateRefused, told
 
 if TYPE_CHECKING:
     from ratchet.config import Task
@@ -73,6 +73,7 @@ def _session(config: str, as_json: bool, force: bool, **options: Any) -> "Iterat
     from ratchet.console import Live, Quiet
     from ratchet.steps.session import Session
 
+    process.require_memory()
     task, settings = _task(config, options), Settings.from_env()
     progress = Quiet() if as_json else Live()
     progress.note(f"watch: {_ui(settings.tracking_uri)}")
@@ -343,13 +344,9 @@ def reference_() -> None:
     sys.stdout.write(reference.markdown())
 
 
-def _stop(signum: int, frame: Any) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Run a command: 0 done, 1 refused or failed with one line why, 2 bad usage, 130 interrupted."""
-    signal.signal(signal.SIGTERM, _stop)
+    stops.hear()
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show Hangul shows its code instead
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -367,8 +364,11 @@ def main() -> None:
     except GateRefused as error:
         report = error.report or {}
         _fail(str(error), 1, {"gates": error.gates, "metrics": report.get("metrics", {})})
-    except (RatchetError, OSError) as error:
-        _fail(str(error), 1)
+    except Exception as error:
+        said = told(error)
+        if said is None:
+            raise  # a bug keeps its traceback
+        _fail(said, 1)
 
 
 def _fail(text: str, code: int, more: Mapping[str, Any] | None = None) -> None:

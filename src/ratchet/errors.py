@@ -1,5 +1,7 @@
 """Every error a user may see. Each message names the place, the fault and the mend, in one line."""
 
+import errno
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -34,6 +36,36 @@ class GateRefused(RatchetError):
 
 class ServerError(RatchetError):
     """A server (tracking, model) could not be reached or did not become healthy."""
+
+
+# What only the machine is to blame for, by its sign: an errno, or the end of what a library underneath says.
+ROOM = "free some space there, then the same command goes on from here"
+RIGHTS = "work in a folder that you may write to"
+MEMORY = "give it more memory (ulimit -v, the container's limit) or lower search.max_rows"
+ERRNOS = {
+    errno.ENOSPC: f"the disk is full; {ROOM}",
+    errno.EDQUOT: f"the quota is used up; {ROOM}",
+    errno.EROFS: f"nothing can be written here; {RIGHTS}",
+}
+ENDINGS = {
+    "No space left on device|database or disk is full|Disk quota exceeded": ROOM,
+    "Read-only file system|attempt to write a readonly database": RIGHTS,
+    r"std::bad_alloc|malloc of size \d+ failed": MEMORY,
+}
+
+
+def told(error: BaseException) -> str | None:
+    """Return an error as its user reads it, with the mend where the machine is to blame; None for a bug."""
+    if isinstance(error, OSError) and error.errno in ERRNOS:
+        place = error.filename2 or error.filename  # of a copy the place that it was to go to
+        return f"{place}: {ERRNOS[error.errno]}" if place else ERRNOS[error.errno]
+    text = str(error)
+    if isinstance(error, MemoryError) or text == "can't start new thread":
+        return f"there is too little memory; {MEMORY}"
+    if not isinstance(error, RatchetError | OSError):
+        return None
+    mend = next((mend for signs, mend in ENDINGS.items() if re.search(f"({signs})[.)]*$", text)), "")
+    return f"{text}; {mend}" if mend else text
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:

@@ -3,9 +3,9 @@
 import gzip
 import hashlib
 import os
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -13,58 +13,22 @@ import pytest
 from ratchet.adapters import download, sources
 from ratchet.config import Settings, Source
 from ratchet.errors import DataError
+from tests.web import Answer, Server, say
 
 CONTENT = os.urandom(300_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Server:
-    """Gives one prepared answer after the other, the last one for ever, and remembers what was asked."""
-
-    def __init__(self) -> None:
-        self.answers: list[Answer] = []
-        self.ranges: list[str | None] = []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                server.ranges.append(self.headers["Range"])
-                self.close_connection = True
-                answer = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]
-                answer(self)
-
-            def log_message(self, *_: object) -> None: ...
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-        self.uri = f"http://127.0.0.1:{self.http.server_address[1]}/files/table.csv"
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(download.time, "sleep", lambda _: None)
-    server = Server()
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
+    with closing(Server()) as server:
+        yield server
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "data"
-
-
-def say(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: object) -> None:
-    handler.send_response(status)
-    for name, value in ({"Content_Length": len(body)} | headers).items():
-        if value is not None:
-            handler.send_header(name.replace("_", "-"), str(value))
-    handler.end_headers()
-    handler.wfile.write(body)
 
 
 def whole(handler: BaseHTTPRequestHandler) -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,17 +31,18 @@ def point(x: int) -> dict[str, Any]:
     return {"family": "one", "one.x": x}
 
 
-def tune(planned: Plan, place: Path, objective: Any = None) -> list[Trial]:
-    def score(family: str, params: Any, report: Any) -> Outcome:
-        return Outcome(params["x"] / 100, [params["x"] / 100])
+def score(family: str, params: Any, report: Any) -> Outcome:
+    return Outcome(params["x"] / 100, [params["x"] / 100])
 
+
+def tune(planned: Plan, place: Path, objective: Any = None) -> list[Trial]:
     return together(objective or score, planned, place).trials
 
 
-def together(objective: Any, planned: Plan, place: Path, on_trial: Any = None) -> search.Ended:
+def together(objective: Any, planned: Plan, place: Path, on_trial: Any = None, claim: str = "search") -> search.Ended:
     url = f"sqlite:///{place / 'r.db'}"
-    locked = partial(database.lock, Settings("", url, (), place), "search")
-    return search.tune(objective, planned, url, locked, on_trial or (lambda trials, budget: None))
+    locks = search.Locks(*(partial(database.lock, Settings("", url, (), place), name) for name in ("studies", claim)))
+    return search.tune(objective, planned, url, locks, on_trial or (lambda trials, budget: None))
 
 
 def tried(trials: list[Trial], status: str = "complete") -> list[int]:
@@ -56,9 +58,13 @@ def test_the_budget_is_met_exactly_and_a_raised_one_goes_on(tmp_path: Path) -> N
 
 
 def test_workers_that_begin_at_the_same_moment_on_a_fresh_store_make_its_tables_once(tmp_path: Path) -> None:
+    def of_task(number: int) -> list[Trial]:
+        planned = replace(plan(trials=3), study=f"study {number % 2}")
+        return together(score, planned, tmp_path, claim=f"search {number % 2}").trials
+
     with ThreadPoolExecutor(6) as workers:
-        found = list(workers.map(lambda _: tune(plan(trials=6), tmp_path), range(6)))
-    assert [len(trials) for trials in found] == [6] * 6
+        found = list(workers.map(of_task, range(6)))
+    assert [len(trials) for trials in found] == [3] * 6
 
 
 def test_a_grid_tries_its_points_and_no_others_also_when_the_budget_is_raised(tmp_path: Path) -> None:
@@ -167,4 +173,4 @@ def test_importance_names_the_parameter_that_moved_the_score(tmp_path: Path) -> 
 def test_a_database_that_cannot_be_opened_is_named_without_its_password() -> None:
     url = "postgresql+psycopg2://u:secret@127.0.0.1:1/x"
     with pytest.raises(ServerError, match=r"RATCHET_DATABASE_URL \(postgresql\+psycopg2://u:\*\*\*@127"):
-        search.tune(lambda *_: Outcome(0, []), plan(), url, nullcontext, lambda *_: None)
+        search.tune(lambda *_: Outcome(0, []), plan(), url, search.Locks(nullcontext, nullcontext), lambda *_: None)

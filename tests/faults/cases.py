@@ -2,59 +2,12 @@
 
 import gzip
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
+from tests.faults.case import ROWS, Case, columns, csv, data, query, table
 from tests.faults.counts import times
-
-ROWS = 120
-Columns = dict[str, list[Any]]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A fault: `data` is written to data.csv, `task` replaces parts of a sound task, `command` is run.
-
-    told: a pattern of what the command says; code: how it ends. With {} in a word the workplace is filled in.
-    """
-
-    name: str
-    told: str
-    data: bytes | Callable[[], bytes] | None = None
-    task: Mapping[str, Any] = field(default_factory=dict)
-    command: tuple[str, ...] = ("preprocess",)
-    code: int = 1
-    yaml: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
-    prepare: Callable[[Path], None] | None = None
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def columns(rows: int = ROWS, **more: list[Any]) -> Columns:
-    """A small sound table."""
-    return {
-        "id": [f"r{i}" for i in range(rows)],
-        "age": [20 + i % 50 for i in range(rows)],
-        "income": [1000 + 13 * i % 700 for i in range(rows)],
-        "city": [["Seoul", "Busan", "Daegu"][i % 3] for i in range(rows)],
-        "y": [int(i * 7 % 10 < 4) for i in range(rows)],
-    } | more
-
-
-def csv(given: Columns | None = None, sep: str = ",", encoding: str = "utf-8") -> bytes:
-    """Return the table as a delimited file; None is an empty cell."""
-    given = given or columns()
-    rows = zip(*given.values(), strict=True)
-    lines = [sep.join(given), *(sep.join("" if cell is None else str(cell) for cell in row) for row in rows)]
-    return ("\n".join(lines) + "\n").encode(encoding)
-
-
-def table(**more: list[Any]) -> bytes:
-    return csv(columns(**more))
+from tests.faults.machine import MACHINE
 
 
 def _line(number: int, line: bytes) -> bytes:
@@ -69,15 +22,6 @@ def _korean(encoding: str) -> bytes:
 
 def _every(value: Any, other: Callable[[int], Any], step: int) -> list[Any]:
     return [value if i % step == 0 else other(i) for i in range(ROWS)]
-
-
-def data(**more: Any) -> dict[str, Any]:
-    sound = {"sources": {"rows": {"uris": ["data.csv"]}}, "target": "y", "positive": 1, "id": "id"}
-    return {"data": sound | more}
-
-
-def query(sql: str) -> dict[str, Any]:
-    return data(query=sql)
 
 
 FILES = [
@@ -223,19 +167,5 @@ WORDS = [
     Case("scoring before a model is in Production", r"no version.*Production", csv(),
          command=("score", "--input", "data.csv", "--output", "a.csv")),
     Case("rolling back without a former champion", r"small.*(no|nothing)", csv(), command=("rollback",)),
-]  # fmt: skip
-MACHINE = [
-    Case("the tracking server away", r"http://127\.0\.0\.1:1: no answer.*MLFLOW_TRACKING_URI", csv(),
-         env={"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}),
-    Case("a tracking address of an unknown kind", r"MLFLOW_TRACKING_URI|tracking", csv(),
-         env={"MLFLOW_TRACKING_URI": "ftp://host/x"}),
-    Case("a database that is no database", r"(RATCHET_DATABASE_URL|cannot be locked|not a database)", csv(),
-         command=("train",), env={"RATCHET_DATABASE_URL": "sqlite:///data.csv"}),
-    Case("a database address of an unknown kind", r"RATCHET_DATABASE_URL", csv(), command=("train",),
-         env={"RATCHET_DATABASE_URL": "nosuch://host/x"}),
-    Case("a GPU where there is none", r"search\.device: cuda, but no NVIDIA GPU is seen here", csv(),
-         {"search": {"device": "cuda", "trials": 1}}, ("train",)),
-    Case("one database for both", r"RATCHET_DATABASE_URL: the same database", csv(),
-         env={"RATCHET_DATABASE_URL": "sqlite:///mlflow.db"}),
 ]  # fmt: skip
 CASES = [*FILES, *TABLE, *SQL, *WORDS, *MACHINE]

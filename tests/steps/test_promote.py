@@ -1,5 +1,6 @@
 """Stages, gates and the way back, on a real store."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,52 @@ def test_stage_and_alias_move_together_and_the_former_champion_is_archived(
     assert ratchet("promote", "-c", champion, "--seed", 8, "--to", "staging", "--json").json["stage"] == "Staging"
     assert stages(workplace) == {1: ("Production", ("champion",)), 2: ("Staging", ("challenger",))}
     assert ratchet("promote", "-c", champion, "--seed", 8, "--json").json["version"] == 2
+    assert stages(workplace) == {1: ("Archived", ()), 2: ("Production", ("champion",))}
+
+
+def killed_after_the_stage(number: int, stage: str) -> None:
+    """What a kill in the middle of a move leaves: the stage is the new one, the aliases are those from before."""
+    with pytest.warns(FutureWarning):
+        tracking.client(Settings.from_env()).transition_model_version_stage(
+            "small", str(number), stage, archive_existing_versions=True
+        )
+
+
+def test_a_move_that_was_killed_half_way_is_completed_by_the_next_promote(
+    champion: Path, ratchet: Callable[..., Told], workplace: Path
+) -> None:
+    assert ratchet("promote", "-c", champion, "--seed", 8, "--to", "staging", "--json").code == 0
+    tracking.client(Settings.from_env()).delete_registered_model_alias("small", "challenger")
+    assert ratchet("promote", "-c", champion, "--seed", 8, "--to", "staging", "--json").code == 0
+    assert stages(workplace) == {1: ("Production", ("champion",)), 2: ("Staging", ("challenger",))}
+    killed_after_the_stage(2, "Production")
+    assert ratchet("promote", "-c", champion, "--seed", 8, "--json").code == 0
+    assert stages(workplace) == {1: ("Archived", ()), 2: ("Production", ("champion",))}
+
+
+def test_a_rollback_that_was_killed_half_way_is_completed_and_goes_no_further(
+    champion: Path, ratchet: Callable[..., Told], workplace: Path
+) -> None:
+    ratchet("run", "-c", champion, "--seed", 8, "--json")
+    killed_after_the_stage(1, "Production")
+    assert stages(workplace) == {1: ("Production", ()), 2: ("Archived", ("champion",))}
+    assert ratchet("rollback", "-c", champion, "--json").json == {"task": "small", "from": 2, "to": 1}
+    assert stages(workplace) == {1: ("Production", ("champion",)), 2: ("Archived", ())}
+
+
+def test_a_stop_in_the_middle_of_a_move_waits_for_its_end(
+    champion: Path, ratchet: Callable[..., Told], workplace: Path
+) -> None:
+    ratchet("promote", "-c", champion, "--seed", 8, "--to", "staging", "--json")
+
+    class Interrupted(mlflow.MlflowClient):
+        def set_registered_model_alias(self, *words: str) -> None:
+            signal.raise_signal(signal.SIGINT)
+            super().set_registered_model_alias(*words)
+
+    client = tracking.client(Settings.from_env())
+    with pytest.raises(KeyboardInterrupt):
+        registry.move(Interrupted(client.tracking_uri), registry.numbered(client, "small", 2), "Production")
     assert stages(workplace) == {1: ("Archived", ()), 2: ("Production", ("champion",))}
 
 

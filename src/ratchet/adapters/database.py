@@ -18,10 +18,15 @@ def url(settings: Settings) -> str:
     """Return the SQLAlchemy URL, after making the folder of an SQLite file.
 
     `postgresql://` means another driver to SQLAlchemy 2.1 than the one that is installed, so the driver is named.
+    Raises ServerError for an address of another kind.
     """
     address = re.sub("^postgres(ql)?://", "postgresql+psycopg2://", settings.database_url)
     if address.startswith("sqlite:///"):
         Path(address.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    elif not address.startswith("postgresql"):
+        raise ServerError(
+            f"RATCHET_DATABASE_URL ({masked(address)}): give it as sqlite:///FILE or postgresql://HOST/NAME"
+        )
     return address
 
 

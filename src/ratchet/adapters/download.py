@@ -52,6 +52,8 @@ def _attempt(uri: str, partial: Path) -> str:
             problem = f"HTTP {error.response.status_code}"
             if error.response.status_code < 500 and error.response.status_code != 429:
                 return problem
+        except (requests.exceptions.InvalidSchema, requests.TooManyRedirects) as error:
+            return f"it redirects where nothing can be fetched: {str(error)[:200]}"
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             problem = type(error).__name__
     return f"{problem}, {ATTEMPTS} times"

@@ -38,7 +38,7 @@ def workspace(folder: Path, tables: list[Table], from_sample: bool = False) -> I
     from_sample: see `delimited.attach`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect(":memory:") as db:
+    with _stoppable(), duckdb.connect(":memory:") as db:
         db.execute(f"SET temp_directory = {literal(str(folder / 'spill'))}; SET memory_limit = '{MEMORY}'")
         db.execute("SET enable_progress_bar = false; SET python_enable_replacements = false")
         # It trusts the range that a Parquet file states, which leaves NaN out: isnan() is false of every row then.
@@ -56,6 +56,17 @@ def workspace(folder: Path, tables: list[Table], from_sample: bool = False) -> I
             yield db
         finally:
             shutil.rmtree(folder / "spill", ignore_errors=True)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Turn DuckDB's word for a Ctrl-C in the middle of a query back into Python's."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "Query interrupted" in str(error):
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _pattern(file: Path) -> str:

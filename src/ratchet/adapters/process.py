@@ -1,9 +1,18 @@
-"""Which process does the work, so that another can tell whether it still lives."""
+"""Which process does the work, so that another can tell whether it still lives; and what it needs to begin."""
 
 import os
 import socket
 from functools import cache
 from pathlib import Path
+
+from ratchet.errors import RatchetError
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
+NEEDED_BYTES = 3 * 2**30  # of address space: the libraries, their threads, and a small table
 
 
 @cache
@@ -29,6 +38,19 @@ def is_gone(worker: str) -> bool:
 def is_here(worker: str) -> bool:
     """Whether the process of that name is, or was, one of this machine."""
     return worker.startswith(f"{_host()}:")
+
+
+def require_memory() -> None:
+    """Refuse to begin where the libraries hardly fit: under such a limit some of them wait for ever or crash.
+
+    Raises RatchetError.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0] if resource else -1
+    if 0 < limit < NEEDED_BYTES:
+        have, need = (f"{size / 2**30:.1f} GiB" for size in (limit, NEEDED_BYTES))
+        raise RatchetError(
+            f"this process may use {have} of memory addresses (ulimit -v), {need} are needed; raise the limit"
+        )
 
 
 def _began(pid: int) -> str:

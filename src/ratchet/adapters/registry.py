@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ratchet.adapters import stops
 from ratchet.errors import RatchetError, ServerError, did_you_mean
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class Version:
     tags: Mapping[str, str]
     aliases: tuple[str, ...]
     updated_ms: int
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its alias is that of its stage and no other: a kill in the middle of a move leaves it otherwise."""
+        return set(self.aliases) & set(ALIASES.values()) == {ALIASES[stage] for stage in ALIASES if stage == self.stage}
 
     @property
     def uri(self) -> str:
@@ -184,11 +190,13 @@ def register(client: "MlflowClient", name: str, model_uri: str, run_id: str, abo
     return numbered(client, name, int(made.version))
 
 
+@stops.uninterrupted()
 def move(client: "MlflowClient", version: Version, stage: str, remember: bool = False) -> Version | None:
     """Move a version to a stage, its alias with it; archive who was there and return that one.
 
     remember: note on the version whom it replaced, where a rollback leads back to.
-    Call it under the lock of the model. Raises ServerError if the registry does not show the move afterwards.
+    Call it under the lock of the model; a SIGINT waits until it is done.
+    Raises ServerError if the registry does not show the move afterwards.
     """
     name = version.name
     version = numbered(client, name, version.number)
@@ -205,6 +213,16 @@ def move(client: "MlflowClient", version: Version, stage: str, remember: bool = 
         client.delete_registered_model_alias(name, alias)
     _verify(client, version, stage)
     return former
+
+
+def settle(client: "MlflowClient", name: str) -> None:
+    """Complete the moves that a kill left half-done: the stage moved first and counts, the alias follows it.
+
+    Call it under the lock of the model.
+    """
+    found = [version for version in versions(client, name) if not version.is_settled]
+    for version in sorted(found, key=lambda v: v.stage not in ALIASES):  # an alias goes to its new bearer at once
+        move(client, version, version.stage)
 
 
 def _transition(client: "MlflowClient", version: Version, stage: str) -> None:

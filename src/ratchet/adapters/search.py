@@ -44,13 +44,23 @@ Objective = Callable[[str, Mapping[str, Any], Callable[[int, float], bool]], Out
 Watch = Callable[[list[Trial], int], None]
 
 
-def tune(
-    objective: Objective, plan: Plan, url: str, locked: Callable[[], AbstractContextManager[None]], on_trial: Watch
-) -> Ended:
+@dataclass(frozen=True)
+class Locks:
+    """What one worker does at a time, over all threads, processes and machines.
+
+    opening: of the whole store, since its tables are made on first use; claim: of the task, to decide whether another
+    trial is due.
+    """
+
+    opening: Callable[[], AbstractContextManager[None]]
+    claim: Callable[[], AbstractContextManager[None]]
+
+
+def tune(objective: Objective, plan: Plan, url: str, locks: Locks, on_trial: Watch) -> Ended:
     """Run trials until the study's budget is met, together with whoever else works on it.
 
-    locked: one worker at a time, over all threads, processes and machines, decides whether another trial is due: so
-    many are started that finished and running ones never exceed the budget, and a failed or killed one is replaced.
+    So many trials are started that finished and running ones never exceed the budget, and a failed or killed one is
+    replaced.
     on_trial is called with all finished trials and the budget after each one, from the thread that ran it, and once
     at the start.
     Raises TrainError if no trial completes, ServerError if the database cannot be opened.
@@ -59,10 +69,11 @@ def tune(
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        with locked():
+        with locks.opening():
             study = opened(plan, url)
+        with locks.claim():
             set_sampler(study, plan)
-        workers = _Workers(study, objective, plan, locked, on_trial)
+        workers = _Workers(study, objective, plan, locks.claim, on_trial)
         on_trial(finished(study), workers.budget)
         early = workers.run()
         on_trial(finished(study), workers.budget)

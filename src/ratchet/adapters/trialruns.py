@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ratchet.adapters import tracking
+from ratchet.adapters import records, tracking
 from ratchet.adapters.tracking import PARENT, Run
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def of_study(client: "MlflowClient", study: str, number: int | None = None) -> l
         Found(
             run.info.run_id, int(run.data.tags[TRIAL]), run.data.tags.get(PARENT), run.info.status != "RUNNING"
         )
-        for run in tracking.find(client, condition, 50_000)
+        for run in records.find(client, condition, 50_000)
     ]  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def record(parent: Run, entry: Entry) -> None:
     if there:
         run_id = there[0].run_id
     else:
-        tags = {PARENT: parent.id, "mlflow.runName": entry.name, tracking.STEP: "trial", STUDY: entry.study}
+        tags = {PARENT: parent.id, "mlflow.runName": entry.name, records.STEP: "trial", STUDY: entry.study}
         tags |= {TRIAL: str(entry.number), **tracking.source(), **entry.tags}
         run_id = client.create_run(parent.experiment_id, entry.times_ms[0], tags=tags).info.run_id
     metrics = [Metric(n, float(v), entry.times_ms[1], int(s)) for n, s, v in entry.metrics if not math.isnan(v)]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ratchet.adapters import files, tracking
+from ratchet.adapters import files, records
 from ratchet.steps import preprocess, train
 from ratchet.steps.session import Session, digest_of
 
@@ -15,13 +15,13 @@ TEXTS_PER_S = 9_000
 def plan(session: Session) -> dict[str, Any]:
     """Return the steps with their state, the rows and features, and rough bounds of time and memory."""
     task, client = session.task, session.client
-    known = tracking.find_finished(client, "preprocess", digest_of(preprocess.inputs(session)))
+    known = records.find_finished(client, "preprocess", digest_of(preprocess.inputs(session)))
     if known:
-        about = tracking.read_json(client, known, "about.json")
+        about = records.read_json(client, known, "about.json")
         rows, columns = sum(about["sides"].values()), len(about["features"]) + len(about["formulas"])
     else:
         rows, columns = _look(session)
-    trained = tracking.find_finished(client, "train", digest_of(train.inputs(session)))
+    trained = records.find_finished(client, "train", digest_of(train.inputs(session)))
     reused = {"preprocess": bool(known), "train": bool(trained), "evaluate": False, "promote": False}
     search_s = 0.0 if trained and not session.force else min(_search_s(session, rows, columns), task.search.timeout_s)
     width = 2 ** (task.features.hash_bits + 1) if task.features.kind == "text" else columns

@@ -1,7 +1,7 @@
 """Go back one notch: the former champion returns to Production."""
 
 from ratchet.adapters import database, registry
-from ratchet.adapters.registry import FORMER, PRODUCTION, Version
+from ratchet.adapters.registry import CHAMPION, FORMER, PRODUCTION, Version
 from ratchet.errors import RatchetError
 from ratchet.steps.session import Session
 
@@ -13,9 +13,13 @@ def rollback(session: Session) -> tuple[Version, Version]:
     """
     name = session.task.name
     with database.lock(session.settings, f"promote-{name}"):
+        bearer = next((v for v in registry.versions(session.client, name) if CHAMPION in v.aliases), None)
+        registry.settle(session.client, name)
         champion = registry.in_stage(session.client, name, PRODUCTION)
         if champion is None:
             raise RatchetError(f"{name}: nothing is in Production, so there is nothing to roll back")
+        if bearer and bearer.number != champion.number and bearer.tags.get(FORMER) == str(champion.number):
+            return bearer, champion  # a rollback that was killed half-way is now complete
         number = champion.tags.get(FORMER)
         known = {version.number: version for version in registry.versions(session.client, name)}
         if number is None:

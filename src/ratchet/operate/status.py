@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ratchet.adapters import registry, tracking
+from ratchet.adapters import records, registry
 from ratchet.steps.session import Session
 
 
@@ -23,7 +23,7 @@ def status(session: Session) -> dict[str, Any]:
             }
             for version in registry.versions(session.client, task)
         ],
-        "runs": tracking.last_runs(session.client, task),
+        "runs": records.last_runs(session.client, task),
     }
 
 

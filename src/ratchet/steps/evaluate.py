@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ratchet.adapters import registry, tracking
+from ratchet.adapters import records, registry
 from ratchet.adapters.registry import Version
 from ratchet.adapters.tracking import Run
 from ratchet.config import METRICS, Task
@@ -48,7 +48,7 @@ def evaluate(session: Session, parent: Run | None = None) -> Evaluated:
     champion = registry.in_stage(session.client, session.task.name, registry.PRODUCTION)
 
     def recall(run_id: str) -> Evaluated:
-        report = tracking.read_json(session.client, run_id, "evaluation.json")
+        report = records.read_json(session.client, run_id, "evaluation.json")
         return Evaluated(run_id, Trained(report["train_run_id"], report["model_uri"]), report)
 
     def work(run: Run) -> Evaluated:

@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from ratchet.adapters import files, profile, sides, tracking
+from ratchet.adapters import files, profile, records, sides
 from ratchet.adapters.sources import Table
 from ratchet.adapters.tracking import Run
 from ratchet.config import GroupSplit, HashSplit, Kind, Task
@@ -100,8 +100,8 @@ def preprocess(session: Session, parent: Run | None = None) -> Prepared:
     """Read, check, split and describe the rows of the task; return them as they lie in the run."""
 
     def recall(run_id: str) -> Prepared:
-        folder = tracking.fetch(session.client, run_id, "splits")
-        return Prepared(run_id, folder, tracking.read_json(session.client, run_id, "about.json"))
+        folder = records.fetch(session.client, run_id, "splits")
+        return Prepared(run_id, folder, records.read_json(session.client, run_id, "about.json"))
 
     def work(run: Run) -> Prepared:
         with session.work_folder() as folder:

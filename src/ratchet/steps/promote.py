@@ -41,6 +41,7 @@ def promote(session: Session, to: Target = "production", parent: Run | None = No
 
 
 def _advance(session: Session, run: Run, evaluated: Evaluated, to: Target) -> Promoted:
+    registry.settle(session.client, session.task.name)
     version = _register(session, evaluated)
     _same_champion(session, evaluated, version)
     judged = {

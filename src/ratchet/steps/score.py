@@ -83,6 +83,11 @@ def _written(session: Session, table: Table, scorer: Any, output: Path, from_sam
             raise DataError(f"{table.origin}: holds no rows")
         writer.close()
         partial.replace(output)
+    except OSError as error:
+        if error.filename:
+            raise
+        # pyarrow's own name no file
+        raise OSError(error.errno, error.strerror or str(error), str(output.absolute())) from None
     finally:
         partial.unlink(missing_ok=True)
     return rows

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from ratchet.adapters import sources, tracking
+from ratchet.adapters import records, sources, tracking
 from ratchet.adapters.sources import Table
 from ratchet.adapters.tracking import Run
 from ratchet.config import Settings, Task
@@ -96,20 +96,20 @@ class Session:
             self.progress.step(step.name, "running")
             result = step.work(run)
             run.log_json(step.inputs, INPUTS)
-            run.set_tags({tracking.KEY: key})
+            run.set_tags({records.KEY: key})
         self.progress.step(step.name, "done")
         return result
 
     def finished(self, name: str, key: str) -> str | None:
         """Return the id of the newest finished run of a step with this key; with `force` there is none."""
-        return None if self.force else tracking.find_finished(self.client, name, key)
+        return None if self.force else records.find_finished(self.client, name, key)
 
     def why(self, name: str, inputs: Mapping[str, str]) -> dict[str, str] | None:
         """Return what differs from the step's newest finished run: input -> how; None if there is no such run."""
         if self.force:
             return {"--force": "was given"}
-        former = tracking.last_finished(self.client, self.task.name, name)
-        seen = tracking.read_json_if_there(self.client, former, INPUTS) if former else None
+        former = records.last_finished(self.client, self.task.name, name)
+        seen = records.read_json_if_there(self.client, former, INPUTS) if former else None
         return None if seen is None else changes(seen, inputs)
 
     def _recalled(self, step: "Step[Result]", run_id: str) -> Result:

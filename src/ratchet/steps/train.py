@@ -131,11 +131,12 @@ def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
     plan = study.Plan(name, ask, queue, exhaustive, bench.metric, task.search)
     run.log_params({"metric": bench.metric, "study": plan.study, **_flat(task.search.model_dump())})
     url = database.url(session.settings)
-    claim, record = (
-        partial(database.lock, session.settings, f"{what}-{task.name}", WAIT_S) for what in ("search", "record")
+    opening, claim, record = (
+        partial(database.lock, session.settings, what, WAIT_S)
+        for what in ("studies", f"search-{task.name}", f"record-{task.name}")
     )
     with Recorder(session, run, plan, record) as recorder:
-        ended = search.tune(bench.trial, plan, url, claim, recorder.update)
+        ended = search.tune(bench.trial, plan, url, search.Locks(opening, claim), recorder.update)
     if ended.early:
         session.progress.note(f"the search ended early: {ended.early}")
         run.set_tags({"ratchet.ended": ended.early})

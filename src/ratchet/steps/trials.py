@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
-from ratchet.adapters import process, study, tracking, trialruns
+from ratchet.adapters import process, records, study, trialruns
 from ratchet.adapters.study import Plan, Trial
 from ratchet.adapters.tracking import Run
 from ratchet.steps.session import Session
@@ -104,5 +104,5 @@ def _entry(task: str, plan: Plan, trial: Trial) -> trialruns.Entry:
         "FAILED" if trial.status == "failed" else "FINISHED",
         {"family": trial.family, **trial.params},
         metrics,
-        {tracking.TASK: task, "ratchet.status": trial.status},
+        {records.TASK: task, "ratchet.status": trial.status},
     )

@@ -1,0 +1,88 @@
+"""SIGINT and SIGTERM: heard at once, except in the middle of what others would see half-done."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+AGAIN_S, LONGEST_WAIT_S = 0.02, 5
+
+
+def hear() -> None:
+    """From now on both signals end the work as a Ctrl-C does; one that the caller ignores stays ignored."""
+    stop = Stop()
+    for sign in STOPS:
+        if signal.getsignal(sign) is not signal.SIG_IGN:
+            signal.signal(sign, stop)
+
+
+class Stop:
+    """A signal handler that raises KeyboardInterrupt as soon as no transaction of a database is under way.
+
+    In the middle of one it would leave the database locked, and the run could not even be closed as KILLED; so it
+    waits, for LONGEST_WAIT_S at most.
+    """
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+        self.pending: threading.Timer | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Raise KeyboardInterrupt, or look again a moment later."""
+        now = time.monotonic()
+        self.since = now if self.since is None else self.since
+        if _in_database(frame) and now - self.since < LONGEST_WAIT_S:
+            if not (self.pending and self.pending.is_alive()):
+                self.pending = threading.Timer(AGAIN_S, _send, [number])
+                self.pending.daemon = True
+                self.pending.start()
+            return
+        self.since = None
+        raise KeyboardInterrupt
+
+
+def _send(number: int) -> None:
+    """Send this process's main thread a signal, which also wakes it where it waits."""
+    main = threading.main_thread().ident
+    if main is not None:
+        signal.pthread_kill(main, number)
+
+
+def _in_database(frame: FrameType | None) -> bool:
+    while frame:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name.startswith(("sqlalchemy.", "mlflow.store.db.")) or name.endswith(".sqlalchemy_store"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put the first SIGINT or SIGTERM off until the end; a second one is heard at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def put_off(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+
+    former = {sign: signal.signal(sign, put_off) for sign in STOPS}
+    try:
+        yield
+    finally:
+        try:
+            for sign, handler in former.items():
+                signal.signal(sign, handler)
+        except KeyboardInterrupt:
+            for sign, handler in former.items():
+                signal.signal(sign, handler)
+            raise
+    if came:
+        raise KeyboardInterrupt

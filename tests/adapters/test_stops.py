@@ -1,0 +1,90 @@
+"""A signal ends the work at once, but not in the middle of a transaction, nor of what must not be seen half-done."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from ratchet.adapters import stops
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    former = {sign: signal.getsignal(sign) for sign in stops.STOPS}
+    stops.hear()
+    yield
+    for sign, handler in former.items():
+        signal.signal(sign, handler)
+
+
+def transaction(seen: list[str], seconds: float) -> None:
+    """A function that looks as if it belonged to SQLAlchemy, and is sent a SIGTERM in its middle."""
+    database = ModuleType("sqlalchemy.engine")
+    code = "signal.raise_signal(signal.SIGTERM); time.sleep(seconds); seen.append('committed')"
+    exec(code, vars(database) | {"signal": signal, "time": time, "seen": seen, "seconds": seconds})
+
+
+@pytest.mark.parametrize("sign", stops.STOPS, ids=str)
+def test_a_signal_ends_the_work_at_once(sign: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(sign)
+
+
+def test_a_transaction_is_brought_to_its_end_and_then_the_signal_is_heard_even_by_one_who_waits() -> None:
+    seen: list[str] = []
+
+    def work() -> None:
+        transaction(seen, 0.05)
+        threading.Event().wait(60)
+        seen.append("waited")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert seen == ["committed"]
+
+
+def test_a_transaction_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stops, "LONGEST_WAIT_S", 0.1)
+    seen: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        transaction(seen, 60)
+    assert not seen
+
+
+def test_what_must_not_be_seen_half_done_is_done_first() -> None:
+    seen = []
+
+    def work() -> None:
+        with stops.uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            seen.append("done")
+        seen.append("went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert seen == ["done"]
+
+
+def test_a_second_signal_is_heard_at_once() -> None:
+    seen = []
+
+    @stops.uninterrupted()
+    def work() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        seen.append("done")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert not seen
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stops.hear()
+    signal.raise_signal(signal.SIGINT)
