@@ -134,6 +134,11 @@ def task_file(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: else one worker is left alone with the last of them."""
+    items.sort(key=lambda item: not {"end_to_end", "faults"} & set(item.path.parts))
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> Iterator[None] | None:
     """Where every data set is present (CI), a skipped test is a failure."""
     if report.skipped and os.environ.get("RATCHET_NO_SKIPS"):
