@@ -85,9 +85,11 @@ def test_the_folder_of_an_sqlite_file_is_made(tmp_path):
 
 
 def test_the_lock_can_be_held_again_after_it_was_let_go(settings):
+    held = 0
     for _ in range(3):
         with database.lock(settings, "promote-churn"):
-            pass
+            held += 1
+    assert held == 3
 
 
 @pytest.mark.usefixtures("impatient")
@@ -121,8 +123,10 @@ def test_threads_hold_the_lock_one_after_the_other(settings):
 
 @pytest.mark.usefixtures("impatient")
 def test_two_tasks_do_not_wait_for_each_other(settings):
+    held = False
     with database.lock(settings, "promote-churn"), database.lock(settings, "promote-credit"):
-        pass
+        held = True
+    assert held
 
 
 @pytest.mark.usefixtures("impatient")
@@ -132,7 +136,9 @@ def test_the_lock_does_not_keep_the_studies_from_writing(settings):
     with database.lock(settings, "promote-churn"):
         study = sqlite3.connect(settings.database_url.removeprefix("sqlite:///"), timeout=0.1)
         study.execute("CREATE TABLE trials (number INTEGER)")
+        study.execute("INSERT INTO trials VALUES (7)")
         study.commit()
+        assert study.execute("SELECT number FROM trials").fetchall() == [(7,)]
         study.close()
 
 
