@@ -13,6 +13,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / ".bench"  # what can be made anew: peers' rows and environments
 RESULTS = ROOT / "benchmarks" / "results"
+RECORDING = ("steps/trials.py", "adapters/trialruns.py", "adapters/tracking.py")
 
 
 def once(benchmark: str, cell: Iterable[object], of: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -48,10 +49,17 @@ def _short(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def commit(*more: Path) -> str:
-    """Return the digest of source, configs, lock and some more files as they lie here: the same commit, the same."""
-    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "configs").rglob("*.yaml"), ROOT / "requirements.lock", *more]
-    return digest(*sorted(files))
+def engine(task: str, *more: Path) -> str:
+    """Return the digest of what the models of a shipped task hang on, so that its figures outlive changes elsewhere.
+
+    That is the code that Ratchet itself names for its steps (and what records trials, for their speed), the task's
+    file, the lock, and `more`.
+    """
+    from ratchet.steps import preprocess, train
+
+    code = [ROOT / "src" / "ratchet" / name for name in {*preprocess.CODE, *train.CODE, *RECORDING}]
+    files = {file for place in code for file in (place.rglob("*.py") if place.is_dir() else [place])}
+    return digest(*sorted(files), ROOT / "configs" / f"{task}.yaml", ROOT / "requirements.lock", *more)
 
 
 def digest(*files: Path) -> str:

@@ -2,7 +2,7 @@
 
 `python benchmarks/quality.py [--seeds 10] [TASK …]`. No seed is chosen for its score: they are 0 to 9. Where there is
 an official split its test rows are kept, and the seed moves only valid and the search. Budgets are those of the YAML.
-Cells are kept in results/quality.json with the digest of Ratchet's source, so an interrupted benchmark goes on.
+Cells are kept in results/quality.json with the digest of what they hang on, so an interrupted benchmark goes on.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cells import ROOT, commit, head, machine, once
+from cells import ROOT, engine, head, machine, once
 from tasks import PUBLISHED
 
 GOALS = {
@@ -105,7 +105,7 @@ def measure(name: str, seed: int) -> dict[str, Any]:
         result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return result
 
-    return once("quality", (name, seed), commit(), run)
+    return once("quality", (name, seed), engine(name), run)
 
 
 def summary(name: str, cells: list[dict[str, Any]]) -> dict[str, Any]:

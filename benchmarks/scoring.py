@@ -82,7 +82,7 @@ def save_peer(peer: Any, rows: pd.DataFrame, folder: Path) -> None:
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Run `mlflow models serve` with one worker; yield its address."""
-    from ratchet.operate.serve import free_port
+    from ratchet.operate.serve import free_port, is_healthy
 
     port = free_port()
     words = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder), "-h", "127.0.0.1", "-p", str(port),
@@ -92,12 +92,8 @@ def served(folder: Path) -> Iterator[str]:
                               start_new_session=True)  # fmt: skip
     try:
         url = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            try:
-                if requests.get(f"{url}/ping", timeout=2).ok:
-                    break
-            except requests.RequestException:
-                time.sleep(0.2)
+        if not is_healthy(f"{url}/ping", 120, server):
+            raise SystemExit(f"mlflow models serve on {folder} is not healthy after two minutes")
         yield f"{url}/invocations"
     finally:
         os.killpg(server.pid, signal.SIGTERM)

@@ -1,7 +1,7 @@
 """How good is the model after a minute? `python benchmarks/search.py`: Ratchet, the naive loop and FLAML, same rows.
 
 Each cell gives a system 60 s of both cores on the same split of the same rows; its model is judged on the same test
-rows. Cells are kept in results/search.json with the digest of what they hang on (Ratchet's source; the peers' script
+rows. Cells are kept in results/search.json with the digest of what they hang on (Ratchet's steps; the peers' script
 and rows), so an interrupted benchmark goes on where it was.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cells import PLACE, ROOT, commit, digest, head, machine, once
+from cells import PLACE, ROOT, digest, engine, head, machine, once
 
 SETS = ("credit_default", "churn", "quickstart")
 SYSTEMS = ("ratchet", "naive", "flaml_xgboost", "flaml")
@@ -167,7 +167,7 @@ def measure(system: str, name: str, seed: int) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return found
 
-    return once("search", (name, seed, system), commit(Path(__file__)), run)
+    return once("search", (name, seed, system), engine(name, Path(__file__)), run)
 
 
 def summary(found: dict[tuple[str, str, int], dict[str, Any]], seeds: range) -> dict[str, Any]:

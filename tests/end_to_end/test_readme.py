@@ -3,13 +3,12 @@
 import re
 import shlex
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
+from ratchet.operate.serve import is_healthy
 from tests.conftest import data_folders
 from tests.end_to_end.commands import ROOT, environment
 
@@ -51,7 +50,7 @@ def test_every_command_of_the_readme_works_as_it_stands(checkout: Path, real: Ca
         for command in commands():
             if command.startswith("ratchet serve"):
                 servers.append(subprocess.Popen(shlex.split(command), cwd=checkout, env=env))
-                await_health("http://127.0.0.1:5001")
+                assert is_healthy("http://127.0.0.1:5001/ping", 60, servers[-1])
                 continue
             done = subprocess.run(
                 ["bash", "-c", command],
@@ -75,14 +74,3 @@ def test_every_command_of_the_readme_works_as_it_stands(checkout: Path, real: Ca
 
 def test_make_run_is_the_command_that_is_tested_here() -> None:
     assert "@ratchet run -c $(CONFIG) --ask" in (ROOT / "Makefile").read_text(encoding="utf-8")
-
-
-def await_health(url: str) -> None:
-    for _ in range(200):
-        try:
-            if requests.get(f"{url}/ping", timeout=1).ok:
-                return
-        except requests.RequestException:
-            pass
-        time.sleep(0.3)
-    raise AssertionError(f"{url} is not healthy after a minute")

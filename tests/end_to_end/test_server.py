@@ -1,20 +1,17 @@
 """The main job over HTTP: a real `mlflow server` with proxied artifacts, from which the client learns everything."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
+from ratchet.operate.serve import free_port, is_healthy
 from tests.conftest import Told
 from tests.end_to_end.commands import environment, start
 
 
 @pytest.fixture
 def server(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    from ratchet.operate.serve import free_port
-
     port = free_port()
     store, artifacts = f"sqlite:///{workplace / 'mlflow.db'}", workplace / "artifacts"
     env = environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
@@ -22,12 +19,7 @@ def server(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
                     port, "--workers", "1", cwd=workplace, env=env)  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(200):
-            try:
-                if requests.get(f"{url}/health", timeout=1).ok:
-                    break
-            except requests.RequestException:
-                time.sleep(0.3)
+        assert is_healthy(f"{url}/health", 60, process)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         yield url
     finally:

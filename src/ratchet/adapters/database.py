@@ -39,14 +39,17 @@ def lock(settings: Settings, name: str, wait_s: float | None = None) -> Iterator
     """
     address, wait_s = url(settings), wait_s or LOCK_WAIT_S
     is_postgres = address.startswith("postgresql")
-    holder = _advisory_lock(address, name, wait_s) if is_postgres else _file_lock(address, name, wait_s)
+    holder = _advisory_lock(address, name, wait_s) if is_postgres else file_lock(address, name, wait_s)
     with holder:
         yield
 
 
 @contextmanager
-def _file_lock(address: str, name: str, wait_s: float) -> Iterator[None]:
-    """A database of its own per lock, beside the one it guards, so that studies go on while a stage changes."""
+def file_lock(address: str, name: str, wait_s: float) -> Iterator[None]:
+    """Hold a database of its own per lock, beside the SQLite one that it guards: studies go on while a stage changes.
+
+    Raises ServerError if another holds it for longer than wait_s.
+    """
     path = Path(address.removeprefix("sqlite:///")).with_name(f"{name}.lock")
     deadline = time.monotonic() + wait_s
     with ExitStack() as stack:

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratchet.adapters import process, records
+from ratchet.adapters import database, process, records
 from ratchet.adapters.records import STEP, TASK
 from ratchet.config import Settings, masked
 from ratchet.errors import RatchetError, ServerError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 WORKER, BEAT = "ratchet.worker", "ratchet.beat"
 BEAT_S, GRACE_S = 20, 60
+MIGRATION_S = 120  # how long another command may take to make a store; here it takes 4
 PARENT = "mlflow.parentRunId"
 BATCH = 900  # the server takes 1,000 metrics in one call
 
@@ -46,10 +47,21 @@ def client(settings: Settings) -> "MlflowClient":
 
     mlflow.set_tracking_uri(settings.tracking_uri)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # what it tells is raised as well
-    found = mlflow.MlflowClient(settings.tracking_uri, registry_uri=settings.tracking_uri)
-    with reachable(settings):
+    with _alone(settings.tracking_uri), reachable(settings):
+        found = mlflow.MlflowClient(settings.tracking_uri, registry_uri=settings.tracking_uri)
         found.search_experiments(max_results=1)
-    return found
+        return found
+
+
+@contextlib.contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Keep other commands away while an SQLite store is opened: MLflow makes and migrates it without a lock."""
+    store = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or not os.access(store.parent, os.W_OK):
+        yield
+        return
+    with database.file_lock(uri, store.name, MIGRATION_S):
+        yield
 
 
 @contextlib.contextmanager

@@ -75,7 +75,7 @@ def serving(model: Path, port: int, env_manager: str, settings: Settings) -> Ite
         )
         try:
             url = f"http://{SERVE_HOST}:{port}"
-            _await_health(server, url, START_S.get(env_manager, 900), log)
+            _require_health(server, url, START_S.get(env_manager, 900), log)
             yield Server(url, server)
         finally:
             _stop(server)
@@ -90,18 +90,23 @@ def _require_free(port: int) -> None:
             raise ServerError(f"port {port}: {error.strerror}; name another with --port, or 0 for any") from None
 
 
-def _await_health(server: "subprocess.Popen[bytes]", url: str, limit_s: int, log: Path) -> None:
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise ServerError(f"mlflow models serve ended with {server.returncode}; {_tail(log)}")
-        try:
-            if requests.get(f"{url}/ping", timeout=2).status_code == requests.codes.ok:
-                return
-        except requests.RequestException:
-            pass
-        time.sleep(0.2)
+def _require_health(server: "subprocess.Popen[bytes]", url: str, limit_s: int, log: Path) -> None:
+    if is_healthy(f"{url}/ping", limit_s, server):
+        return
+    if server.poll() is not None:
+        raise ServerError(f"mlflow models serve ended with {server.returncode}; {_tail(log)}")
     raise ServerError(f"mlflow models serve is not healthy after {limit_s} s; {_tail(log)}")
+
+
+def is_healthy(url: str, limit_s: float, server: "subprocess.Popen[Any]") -> bool:
+    """Wait until a server answers at its health address; return whether it did so while it lived, within limit_s."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(url, timeout=2).status_code == requests.codes.ok:
+                return True
+        time.sleep(0.2)
+    return False
 
 
 def _tail(log: Path) -> str:
