@@ -17,7 +17,7 @@ from tests.faults.drive import drive  # noqa: E402
 from tests.faults.forked import Done  # noqa: E402
 
 GROUPS = {"Files": cases.FILES, "Tables": cases.TABLE, "SQL": cases.SQL, "Words": cases.WORDS, "Machine": cases.MACHINE}
-NOISE = ("watch:", "data.collected.", "preprocess", "train …", "score …")
+NOISE = ("watch:", "data.collected", "preprocess", "train …", "score …")
 HEAD = """# What goes wrong, and what the user sees
 
 Written by `python docs/faults.py` from `tests/faults/cases.py`; `make test` drives each case through the real command

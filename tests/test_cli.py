@@ -113,6 +113,21 @@ def test_a_right_task_is_told_so_and_exits_0(say: Say) -> None:
     assert (told.code, told.out, told.err) == (0, "task.yaml: task 'small' is right\n", "")
 
 
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        ("problem: {kind: binary}\nsearch: {metric: rmse}\n", "search.metric: rmse is not defined for a binary target"),
+        ("search: {space: {xgboost: {max_deph: [2, 4]}}}\n", "unknown parameter; did you mean 'max_depth'?"),
+    ],
+)
+def test_a_check_finds_also_what_only_the_search_would_stumble_over(say: Say, more: str, fault: str) -> None:
+    Path("task.yaml").write_text(TASK + more, encoding="utf-8")
+    told = say("config", "check", "task.yaml")
+    assert told.code == 1
+    assert told.err.startswith("ratchet: task.yaml: ")
+    assert fault in told.err
+
+
 @pytest.mark.parametrize("name", ABOUT_A_TASK)
 def test_a_missing_task_exits_1_with_one_line_and_makes_nothing(say: Say, name: str) -> None:
     told = say(name, "-c", "taks.yaml", *REQUIRED.get(name, ()))
@@ -128,8 +143,7 @@ def test_a_wrong_task_exits_1_with_a_line_for_each_fault(say: Say) -> None:
         told = say(*words)
         assert told.code == 1
         assert [line.partition(": task.yaml: ")[::2] for line in told.err.splitlines()] == [
-            ("ratchet", "split: input tag 'hsah' found using 'by' does not match any of the expected tags: 'hash',"
-             " 'group', 'time', 'column', 'source'"),
+            ("ratchet", "split.by: no split 'hsah'; did you mean 'hash'?; one of hash, group, time, column, source"),
             ("ratchet", "serach: unknown key; did you mean 'search'?"),
         ]  # fmt: skip
 

@@ -115,12 +115,17 @@ def test_a_mistyped_key_is_named_with_the_nearest_that_is_known_there(
     ("sections", "fault"),
     [
         ({"search": {"space": {"lgbm": {"depth": [1, 2]}}}}, "search.space.lgbm: input should be 'dummy', 'linear'"),
-        ({"split": {"by": "hsah"}}, "split: input tag 'hsah' found using 'by' does not match"),
+        ({"split": {"by": "hsah"}}, "split.by: no split 'hsah'; did you mean 'hash'?"),
         ({"split": {"by": "source", "train": ["rows"]}}, "split.test: missing; it has to be given"),
         ({"split": {"by": "group", "columns": []}}, "split.columns: list should have at least 1 item"),
         ({"features": {"derive": {"x": "a ="}}}, "features.derive.x: in 'a =', character 3"),
         ({"features": None}, "features: input should be a mapping"),
-        ({"features": {"numeric": "age"}}, "features.numeric: input should be a list, not 'age'"),
+        ({"features": {"numeric": "age"}}, "features.numeric: input should be a list, as in [one, two], not 'age'"),
+        ({"name": False}, "name: input should be a text, not False; write it in quotes"),
+        (
+            {"data": {"target": "left", "id": "left", "sources": {"rows": {"uris": ["x.csv"]}}}},
+            "data: id names 'left', which is the target",
+        ),
         ({"data": {"target": "left", "sources": {"a b": {"uris": ["x.csv"]}}}}, "data.sources.a b: string should"),
         ({"two\nlines": 1}, r"'two\nlines': unknown key"),
     ],
@@ -263,11 +268,14 @@ def test_a_shared_file_that_is_not_yaml_is_named_with_its_line(write: Write) -> 
 @pytest.mark.parametrize(
     ("features", "fault"),
     [
-        ({"categorical": "home"}, "features.categorical: input should be a list, not 'home'"),
-        ({"numeric": 5}, "features.numeric: input should be a list, not 5"),
+        ({"categorical": "home"}, "features.categorical: input should be a list, as in [one, two], not 'home'"),
+        ({"numeric": 5}, "features.numeric: input should be a list, as in [one, two], not 5"),
         ({"derive": ["a"]}, "features.derive: input should be a mapping"),
-        ({"use": "features/shared.yaml"}, "features.use: input should be a list, not 'features/shared.yaml'"),
-        ({"use": [["features/shared.yaml"]]}, "features.use.0: input should be a valid string"),
+        (
+            {"use": "features/shared.yaml"},
+            "features.use: input should be a list, as in [one, two], not 'features/shared.yaml'",
+        ),
+        ({"use": [["features/shared.yaml"]]}, "features.use.0: input should be a text"),
     ],
 )
 def test_own_words_of_the_wrong_shape_are_a_fault_also_beside_shared_ones(

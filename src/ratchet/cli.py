@@ -321,9 +321,16 @@ def config() -> None:
 def check(file: str) -> None:
     """List all faults of a task's file."""
     from ratchet import console
+    from ratchet.core import asked
+    from ratchet.errors import ConfigError
     from ratchet.taskfile import load
 
-    console.say(f"{file}: task {load(file).name!r} is right")
+    task = load(file)
+    try:
+        asked.check(task, task.problem.kind)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    console.say(f"{file}: task {task.name!r} is right")
 
 
 @config.command()

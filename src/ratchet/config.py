@@ -149,6 +149,13 @@ class Data(Section):
     drop: tuple[str, ...] = Field((), description="Columns that are not features.")
     truth: str | None = Field(None, description="Column with the true probability (synthetic data only).")
 
+    @model_validator(mode="after")
+    def _the_target_is_nothing_else(self) -> Self:
+        for role, names in (("id", (self.id,)), ("drop", self.drop), ("truth", (self.truth,))):
+            if self.target in names:
+                raise ValueError(f"{role} names {self.target!r}, which is the target")
+        return self
+
 
 class _Shares(Section):
     train: Fraction = Field(0.7, description="Share of rows to learn from.")

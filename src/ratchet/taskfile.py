@@ -16,7 +16,8 @@ MAX_BYTES = 1_000_000
 MAX_BITS = 64  # of a whole number; Python itself refuses to print one of more than 4,300 digits
 SPLIT_KINDS = ("hash", "group", "time", "column", "source")
 PLAIN_WORDS = {
-    **dict.fromkeys(("tuple_type", "list_type"), "input should be a list"),
+    **dict.fromkeys(("tuple_type", "list_type"), "input should be a list, as in [one, two]"),
+    "string_type": "input should be a text",
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "input should be a mapping"),
 }
 
@@ -135,6 +136,9 @@ def _faults(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
         if fault["type"] == "extra_forbidden":
             known = _keys_at(model, fault["loc"][:-1])
             yield f"{where}: unknown key{did_you_mean(str(place[-1]), known) or _one_of(known)}"
+        elif fault["type"] == "union_tag_invalid":
+            tag = str(fault["input"].get("by"))
+            yield f"{where}.by: no split {tag[:80]!r}{did_you_mean(tag, SPLIT_KINDS)}; one of {', '.join(SPLIT_KINDS)}"
         elif fault["type"] == "missing":
             yield f"{where}: missing; it has to be given"
         else:
@@ -143,6 +147,7 @@ def _faults(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
             text = PLAIN_WORDS.get(fault["type"]) or (text if own else text[0].lower() + text[1:])
             given = fault["input"]
             shown = f", not {given!r:.80}" if isinstance(given, str | int | float) and not own else ""
+            shown += "; write it in quotes" if shown and fault["type"] == "string_type" else ""
             yield f"{where}: {text}{shown}" if where else text
 
 

@@ -135,7 +135,7 @@ def test_a_file_that_is_not_there_is_asked_for_once_and_told(code, server, folde
     server.answers = [status(code)]
     assert fetch(server, folder) == ((), [f"{server.uri} (HTTP {code})"])
     assert len(server.ranges) == 1
-    assert list(folder.iterdir()) == []
+    assert not folder.exists() or list(folder.iterdir()) == []
 
 
 def test_a_server_that_stays_busy_is_given_up_and_told(server, folder):
@@ -169,7 +169,7 @@ def test_another_file_than_the_accepted_one_is_not_kept(server, folder):
     server.answers = [whole]
     with pytest.raises(DataError, match=f"table.csv: sha256 of what came is {DIGEST}.*not kept"):
         fetch(server, folder, ("0" * 64,))
-    assert list(folder.iterdir()) == []
+    assert not folder.exists() or list(folder.iterdir()) == []
 
 
 def test_a_download_whose_beginning_was_of_another_file_is_not_kept_and_comes_right_the_next_time(server, folder):
@@ -206,7 +206,7 @@ def test_a_server_that_promises_less_than_it_sends_is_found_out_by_the_digest(se
     server.answers = [lambda handler: say(handler, 200, CONTENT, Content_Length=1_000)]
     with pytest.raises(DataError, match="not kept"):
         fetch(server, folder)
-    assert list(folder.iterdir()) == []
+    assert not folder.exists() or list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("length", ["many", "-1", "", "1e3"])

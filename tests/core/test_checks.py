@@ -11,7 +11,7 @@ from ratchet.config import Task
 from ratchet.core import checks
 from ratchet.errors import DataError
 
-UNKNOWN = [f"data.collected.{key} is unknown: say where the data come from" for key in ("by", "period", "licence")]
+UNKNOWN = ["data.collected: unknown by, period, licence; say where the data come from"]
 KNOWN = {"by": "us", "period": "2024", "licence": "CC0"}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import requests
 
-from tests.end_to_end.commands import run
+from tests.end_to_end.commands import environment, run
 from tests.end_to_end.conftest import Served
 
 APPLICANT = {
@@ -50,6 +50,15 @@ def test_a_text_in_a_number_field_is_refused(table_model: Served) -> None:
     body = {"dataframe_records": [APPLICANT | {"age": "old"}]}
     answer = requests.post(f"{table_model.url}/invocations", json=body, timeout=30)
     assert answer.status_code == 400
+
+
+def test_a_cell_that_is_no_number_is_named_with_its_row_when_a_file_is_scored(table_model: Served) -> None:
+    pd.DataFrame([APPLICANT, APPLICANT | {"age": "old"}]).to_csv(table_model.place / "new.csv", index=False)
+    words = ("ratchet", "score", "-c", table_model.config, "--input", "new.csv", "--output", "answers.csv")
+    told = run(*words, cwd=table_model.place, env=environment())
+    assert told.returncode == 1
+    assert "ratchet: new.csv: row 2: 'age' is 'old', not a number; if it is missing, leave it empty" in told.stderr
+    assert not (table_model.place / "answers.csv").exists()
 
 
 def test_a_required_field_that_is_missing_is_refused_by_name(table_model: Served) -> None:

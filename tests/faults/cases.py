@@ -55,6 +55,8 @@ FILES = [
 ]  # fmt: skip
 TABLE = [
     Case("two columns of one name", r"column 'age' stands twice", csv().replace(b"income", b"age", 1)),
+    Case("a column named like a missing value", r"column 'NA' has a name that read\.na reads as missing", table(
+        NA=columns()["age"])),
     Case("a target that is not there", r"data\.target: no column 'yy'; did you mean 'y'", csv(), data(target="yy")),
     Case("a renamed feature", r"features\.categorical: no column 'town'", csv(),
          {"features": {"categorical": ["town"]}}),
@@ -63,8 +65,10 @@ TABLE = [
     Case("numbers and words in one column", r"age: 9\d% of the texts are numbers, 'old' is not", table(age=_every("old", lambda i: 20 + i % 50, 30)),
          code=0),
     Case("dates out of range", r"rows", table(city=_every("2023-13-45", lambda i: "2023-01-02", 30)), code=0),
-    Case("numbers with thousands separators", r"income: 100% of the texts are numbers, '\d,\d{3}' has separators", table(
+    Case("numbers with thousands separators", r"income: 100% of the texts are numbers, '\d,\d{3}' has separators in it; write replace", table(
         income=[f'"{1 + i % 9},{100 + i}"' for i in range(ROWS)]), code=0),
+    Case("numbers with decimal commas", r"'\d+,5' has a decimal comma; write replace\(replace\(income", table(
+        income=[f'"{100 + i},5"' for i in range(ROWS)]), code=0),
     Case("infinite numbers", r"income: .*texts are numbers.*read\.types", table(income=_every("inf", lambda i: 1000 + i, 30)), code=0),
     Case("a feature without a value", r"income is not used: no value in any row", table(income=[None] * ROWS), code=0),
     Case("a feature of one value", r"income is not used: the same value in each row", table(income=[5] * ROWS), code=0),
@@ -85,6 +89,7 @@ TABLE = [
     Case("an empty side", r"split: no row fell into", csv(columns(6))),
     Case("fewer rows than folds", r"search\.folds: 20 folds", csv(columns(60)),
          {"search": {"folds": 20, "trials": 1}}, ("train",)),
+    Case("an id that is the target", r"data: id names 'y', which is the target", csv(), data(id="y")),
     Case("ids that repeat", r"60 rows repeat an id", table(id=[f"r{i // 2}" for i in range(ROWS)]), code=0),
     Case("ids that are missing", r"12 rows have no id", table(id=_every(None, lambda i: f"r{i}", 10)), code=0),
     Case("groups that hold one class", r"split: (no row fell into|.* holds one class)", table(
@@ -144,6 +149,9 @@ WORDS = [
     Case("a task that is not UTF-8", r"task\.yaml: cannot be read", csv(), prepare=lambda place: (
         place / "task.yaml").write_bytes(b"name: \xb3\xaa\xc0\xcc\n")),
     Case("an unknown key", r"search\.trails: unknown key; did you mean 'trials'", csv(), {"search": {"trails": 3}}),
+    Case("a split of an unknown kind", r"split\.by: no split 'random'; one of hash", csv(), {"split": {"by": "random"}}),
+    Case("a metric for another kind of target", r"search\.metric: rmse is not defined for a binary", csv(),
+         {"search": {"metric": "rmse"}}),
     Case("a name that leaves the folder", r"name: ", csv(), {"name": "../../etc"}),
     Case("a name with a newline", r"name: ", csv(), {"name": "a\nb"}),
     Case("a name with a quote", r"name: ", csv(), {"name": "a'b"}),

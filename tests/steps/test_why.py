@@ -65,7 +65,7 @@ def test_each_kind_of_edit_is_named_and_reruns_what_hangs_on_it(
     data: dict[str, Any] = {"sources": sources, "target": "defaulted", "positive": 1, "id": "applicant_id",
             "drop": ["applied_at"], "truth": "probability_of_default"}  # fmt: skip
     told = ratchet("run", "-c", task_file(search=SEARCH, data=data), "--why", "--json")
-    assert changed(told, "preprocess") == {"data applicants": "changed"}
+    assert changed(told, "preprocess") == {"source applicants": "changed"}
     assert changed(told, "train") == {"lock": "changed", "step preprocess": "changed"}
 
 

@@ -126,7 +126,7 @@ def _fault(table: Table, reason: str) -> str:
 
 
 def _check_header(table: Table, file: Path) -> None:
-    """Refuse an empty file, and a name that stands twice, which DuckDB would change."""
+    """Refuse an empty file, and names that DuckDB would change: one that stands twice, or is a word for missing."""
     place = f"data.sources.{table.name}: {file}"
     if not file.stat().st_size:
         raise DataError(f"{place}: is empty")
@@ -134,6 +134,11 @@ def _check_header(table: Table, file: Path) -> None:
         if raw.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise DataError(f"{place}: begins as UTF-16 does; give it read.encoding: utf-16")
     names = _header(table, file)[1]
+    if missing := [name for name in names if name and name in table.read.na]:
+        raise DataError(
+            f"{place}: column {missing[0]!r} has a name that read.na reads as missing; rename it, or give a read.na"
+            " without it"
+        )
     seen = Counter(name.casefold() for name in names if name)
     if twice := [name for name in names if seen[name.casefold()] > 1]:
         told = f"column {twice[0]!r} stands twice"

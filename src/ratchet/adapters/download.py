@@ -25,7 +25,6 @@ def fetch(uri: str, folder: Path, accepted: Sequence[str], tried: list[str]) -> 
     target = folder / (PurePosixPath(unquote(urlsplit(uri).path)).name or "download")
     if target.is_file():
         return (target,)
-    folder.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.part")
     if problem := _attempt(uri, partial):
         tried.append(f"{uri} ({problem})")
@@ -71,6 +70,7 @@ def _transfer(uri: str, partial: Path) -> None:
         resumes = answer.status_code == requests.codes.partial_content
         expected = answer.headers.get("Content-Length", "")
         came = 0
+        partial.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("ab" if resumes else "wb") as file:
             for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
                 file.write(chunk)

@@ -72,10 +72,10 @@ def locate(name: str, source: Source, settings: Settings) -> Table:
             found = _look_up(uri, settings, tried)
         if found:
             return _checked(name, uri, found, source, settings)
-    raise DataError(
-        f"data.sources.{name}: not found; tried {', '.join(dict.fromkeys(tried))}. Put the file in one of these"
-        " folders, or name its folder in RATCHET_DATA"
-    )
+    is_name = any("://" not in uri for uri in source.uris)
+    mend = "Put the file in one of these folders, or name its folder in RATCHET_DATA"
+    mend = mend if is_name else "Is the address right, and does this machine reach it?"
+    raise DataError(f"data.sources.{name}: not found; tried {', '.join(dict.fromkeys(tried))}. {mend}")
 
 
 def _on_this_machine(uri: str) -> bool:
@@ -106,7 +106,7 @@ def _checked(name: str, uri: str, found: tuple[Path, ...], source: Source, setti
         if source.sha256 and digest not in source.sha256:
             raise DataError(
                 f"{path}: sha256 is {digest}, data.sources.{name}.sha256 accepts {', '.join(source.sha256)}; the"
-                " file has changed or is another one"
+                " file has changed or is another one: if it is the one you want, put its digest there"
             )
     files = tuple(_readable(path, digest, source.read, settings) for path, digest in zip(found, digests, strict=True))
     whole = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()

@@ -17,7 +17,8 @@ from ratchet.errors import ConfigError, DataError
 
 LONG_TEXT = 30  # characters, on average: a text to read rather than a name
 GATED = {"binary": ("roc_auc", 0.01), "multiclass": ("accuracy", 0.02), "regression": ("r2", 0.02)}
-YES = {"1", "1.0", "true", "t", "yes", "y", "positive", "예", "네"}
+YES = {"1", "1.0", "true", "t", "yes", "y", "positive", "ja", "j", "oui", "si", "sí", "sim", "예", "네", "はい", "是"}
+SEEN_ROWS = 10_000
 FEW_ROWS = 50  # fewer say nothing about which numbers are names
 CODES = 12  # whole numbers with so few values may be names
 
@@ -52,6 +53,8 @@ def draft(
             _, values = files.keep_targets(db, target, rows)
             described = profile.columns(db, rows, kinds)
             total = profile.count(db, rows)
+            texts = [column for column, kind in kinds.items() if kind == "text" and column != target]
+            odd = checks.numbers_as_text(files.read_side(rows.parent, rows.stem, texts, SEEN_ROWS), texts)
             for entry in described:
                 entry["rows"] = total
                 entry["length"] = profile.length(db, rows, entry)
@@ -61,6 +64,7 @@ def draft(
         *_source(uri, table, named),
         *_data(target, kind, values, described),
         *_rest(kind, classes, target, described),
+        *(f"# {finding}" for finding in odd),
     ]
     return "\n".join(lines) + "\n"
 

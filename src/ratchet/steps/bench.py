@@ -11,12 +11,11 @@ import pandas as pd
 from ratchet.adapters.search import Outcome
 from ratchet.adapters.sides import GROUP
 from ratchet.adapters.study import Trial
-from ratchet.config import METRICS, SEARCH_METRIC, Task, TimeSplit
-from ratchet.core import features, folds, metrics
+from ratchet.config import Task, TimeSplit
+from ratchet.core import asked, features, folds, metrics
 from ratchet.core.decision import cheapest_threshold
 from ratchet.core.models import FAMILIES
 from ratchet.core.models.sample import Batches, Fitted, Fold, Sample, Setting, level_counts, scores
-from ratchet.errors import ConfigError
 from ratchet.scoring.encode import Encoder, TextEncoder
 from ratchet.steps.preprocess import Prepared
 
@@ -26,7 +25,7 @@ class Bench:
 
     def __init__(self, task: Task, prepared: Prepared, threads: int) -> None:
         self.task, self.prepared, self.kind = task, prepared, prepared.kind
-        self.metric = metric_of(task, self.kind)
+        self.metric = asked.metric(task, self.kind)
         most = task.search.max_rows
         rows = prepared.rows("train", most=most)
         self.is_sample = prepared.about["sides"]["train"] > most
@@ -109,20 +108,3 @@ class Bench:
     def _batches(self) -> Iterator[Sample]:
         columns = [*self.encoder.inputs, self.prepared.about["target"]]
         return (self.encode(rows) for rows in self.prepared.batches("train", columns))
-
-
-def metric_of(task: Task, kind: str) -> str:
-    """Return the metric that is tuned.
-
-    Raises ConfigError if a metric of the task is not defined for the kind of target.
-    """
-    found = task.search.metric or SEARCH_METRIC[kind]
-    gates = [("staging", gate) for gate in task.gates.staging] + [("production", g) for g in task.gates.production]
-    named = [(f"gates.{stage}", gate.metric) for stage, gate in gates]
-    named += [("search.metric", found)]
-    named += [("problem.hypothesis", task.problem.hypothesis.metric)] if task.problem.hypothesis else []
-    for place, name in named:
-        if name and kind not in METRICS[name].kinds:
-            known = ", ".join(metric for metric in METRICS if kind in METRICS[metric].kinds)
-            raise ConfigError(f"{place}: {name} is not defined for a {kind} target; one of {known}")
-    return found

@@ -14,7 +14,7 @@ from ratchet.adapters import files, profile, records, sides
 from ratchet.adapters.sources import Table
 from ratchet.adapters.tracking import Run
 from ratchet.config import GroupSplit, HashSplit, Kind, Task
-from ratchet.core import baselines, checks, features, plots
+from ratchet.core import asked, baselines, checks, features, plots
 from ratchet.core.features import Plan
 from ratchet.errors import DataError
 from ratchet.scoring.expressions import Expression
@@ -93,7 +93,7 @@ def inputs(session: Session) -> dict[str, str]:
     told = task.model_dump(include={"data": True, "split": True, "features": True, "problem": {"rule", "kind"}})
     for source in told["data"]["sources"].values():  # what is read counts, not where it lies
         del source["uris"], source["sha256"]
-    return code_of(CODE) | config_of(told) | {f"data {table.name}": table.digest for table in session.tables}
+    return code_of(CODE) | config_of(told) | {f"source {table.name}": table.digest for table in session.tables}
 
 
 def preprocess(session: Session, parent: Run | None = None) -> Prepared:
@@ -124,6 +124,7 @@ def _gather(
     kinds = files.gather(db, task.data, task.split, rows, tables)
     missing, values = files.keep_targets(db, task.data.target, rows)
     kind, classes = checks.kind_of_target(task, values)
+    asked.check(task, kind)  # before a search is waited for
     described = profile.columns(db, rows, kinds)
     total = profile.count(db, rows)
     for entry in described:

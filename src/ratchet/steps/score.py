@@ -118,5 +118,18 @@ def _batches(
                 whole = pa.Table.from_batches([batch])
                 read = whole.select([READ + name for name in inputs]).rename_columns(list(inputs))
                 yield whole.select(columns), read.to_pandas()
+        except duckdb.ConversionException as error:
+            raise DataError(f"{table.origin}: {_odd_cell(db, inputs) or str(error).splitlines()[0]}") from None
         except duckdb.Error as error:
             raise DataError(f"{table.origin}: {str(error).splitlines()[0]}") from None
+
+
+def _odd_cell(db: duckdb.DuckDBPyConnection, inputs: Mapping[str, str]) -> str:
+    """Name the first cell that is not of the type which the model reads."""
+    for name, kind in inputs.items():
+        cell, numbered = quoted(name), "SELECT *, row_number() OVER () AS ratchet_row FROM input"
+        odd = f"{cell} IS NOT NULL AND TRY_CAST({cell} AS {delimited.DUCKDB_TYPES[kind]}) IS NULL"
+        if found := db.execute(f"SELECT ratchet_row, {cell} FROM ({numbered}) WHERE {odd} LIMIT 1").fetchone():
+            shown = str(found[1])[:80]
+            return f"row {found[0]:,}: {name!r} is {shown!r}, not a {kind}; if it is missing, leave it empty"
+    return ""

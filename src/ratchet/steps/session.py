@@ -167,7 +167,7 @@ def changes(former: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]
             found[name] = "is new"
         elif name not in now:
             found[name] = "is gone"
-        elif name.startswith(("code ", "data ", "step ", "lock")):
+        elif name.startswith(("code ", "source ", "step ", "lock")):
             found[name] = "changed"
         else:
             found[name] = f"{former[name][:60]} -> {now[name][:60]}"

@@ -12,11 +12,11 @@ from ratchet.adapters import database, gpu, search, study, tracking
 from ratchet.adapters.study import Trial
 from ratchet.adapters.tracking import Run
 from ratchet.config import METRICS, Task
-from ratchet.core import decision, plots
+from ratchet.core import asked, decision, plots
 from ratchet.core.models import FAMILIES
 from ratchet.core.models.sample import Fitted
-from ratchet.core.models.space import Space, clipped, flat, grid, narrow, propose
-from ratchet.errors import ConfigError, TrainError
+from ratchet.core.models.space import Space, clipped, flat, grid, propose
+from ratchet.errors import TrainError
 from ratchet.scoring.predict import Scorer
 from ratchet.steps import package, preprocess
 from ratchet.steps.bench import Bench
@@ -25,8 +25,8 @@ from ratchet.steps.session import PACKAGE, Session, Step, code_of, config_of, di
 from ratchet.steps.trials import Recorder
 
 ORIGIN = ("ratchet.commit", "ratchet.config", "ratchet.data", "ratchet.lock", "ratchet.split")
-CODE = ("core/models", "core/decision.py", "core/features.py", "core/folds.py", "core/metrics.py", "scoring",
-        "serving/model.py", "adapters/search.py", "adapters/study.py", "steps/bench.py", "steps/package.py",
+CODE = ("core/asked.py", "core/models", "core/decision.py", "core/features.py", "core/folds.py", "core/metrics.py",
+        "scoring", "serving/model.py", "adapters/search.py", "adapters/study.py", "steps/bench.py", "steps/package.py",
         "steps/train.py")  # fmt: skip
 
 WAIT_S, FINISH_WAIT_S = 300, 3600  # for another worker: a trial begun or recorded, a model fitted
@@ -110,22 +110,13 @@ def lock_digest() -> str:
 def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
     task = session.task
     rows = len(bench.train.target)
-    if unused := sorted(set(task.search.space) - set(task.families)):
-        raise ConfigError(f"search.space.{unused[0]}: not among search.models ({', '.join(task.families)})")
-    spaces: dict[str, Space] = {
-        family: narrow(
-            family,
-            FAMILIES[family].space(bench.kind, bench.is_text),
-            task.search.space.get(family, {}),
-        )
-        for family in task.families
-    }
+    spaces = asked.spaces(task, bench.kind)
     exhaustive = task.search.sampler == "grid" or not any(spaces.values())
     queue = _grid(task, spaces) if exhaustive else _starts(spaces, rows, bench.is_text)
     # A study is one question: other data, folds, metric or space are another study, which starts afresh.
     budget = {"trials", "timeout_s", "jobs"}
-    asked = task.search.model_dump(exclude=budget), task.decision.model_dump(), bench.metric
-    digest = key_of(CODE, digest_of(preprocess.inputs(session)), *asked, lock_digest())
+    question = task.search.model_dump(exclude=budget), task.decision.model_dump(), bench.metric
+    digest = key_of(CODE, digest_of(preprocess.inputs(session)), *question, lock_digest())
     name = f"{task.name}-{digest[:16]}" + (f"-{run.id[:8]}" if session.force else "")
     ask = partial(propose, spaces)
     plan = study.Plan(name, ask, queue, exhaustive, bench.metric, task.search)

@@ -1,0 +1,44 @@
+"""What a task asks of its search, held against the kind of its target."""
+
+from ratchet.config import METRICS, SEARCH_METRIC, Kind, Task
+from ratchet.core.models import FAMILIES
+from ratchet.core.models.space import Space, narrow
+from ratchet.errors import ConfigError
+
+
+def check(task: Task, kind: Kind | None) -> None:
+    """Raise ConfigError for a metric, family or parameter that does not suit; kind: None where it is not known yet."""
+    if kind:
+        metric(task, kind)
+    spaces(task, kind or "binary")  # its spaces hold what those of the others do
+
+
+def metric(task: Task, kind: str) -> str:
+    """Return the metric that is tuned.
+
+    Raises ConfigError if a metric of the task is not defined for the kind of target.
+    """
+    found = task.search.metric or SEARCH_METRIC[kind]
+    gates = [("staging", gate) for gate in task.gates.staging] + [("production", g) for g in task.gates.production]
+    named = [(f"gates.{stage}", gate.metric) for stage, gate in gates]
+    named += [("search.metric", found)]
+    named += [("problem.hypothesis", task.problem.hypothesis.metric)] if task.problem.hypothesis else []
+    for place, name in named:
+        if name and kind not in METRICS[name].kinds:
+            known = ", ".join(metric for metric in METRICS if kind in METRICS[metric].kinds)
+            raise ConfigError(f"{place}: {name} is not defined for a {kind} target; one of {known}")
+    return found
+
+
+def spaces(task: Task, kind: str) -> dict[str, Space]:
+    """Return the search space of each family, narrowed as the task says.
+
+    Raises ConfigError for a family that is not tried, or a parameter that it does not have.
+    """
+    search, is_text = task.search, task.features.kind == "text"
+    if unused := sorted(set(search.space) - set(task.families)):
+        raise ConfigError(f"search.space.{unused[0]}: not among search.models ({', '.join(task.families)})")
+    return {
+        family: narrow(family, FAMILIES[family].space(kind, is_text), search.space.get(family, {}))
+        for family in task.families
+    }
