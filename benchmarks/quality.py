@@ -65,9 +65,9 @@ def cell(name: str, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{Path(place) / 'mlflow.db'}"
         from ratchet.adapters import registry, tracking
-        from ratchet.config import Settings
         from ratchet.console import Quiet
         from ratchet.core import metrics
+        from ratchet.settings import Settings
         from ratchet.steps import preprocess, train
         from ratchet.steps.evaluate import judge_scorer
         from ratchet.steps.session import Session

@@ -31,8 +31,9 @@ def trained(place: Path) -> tuple[Any, Path, pd.DataFrame]:
     """Train churn with trees only; return the loaded scorer, the model's folder and test rows as callers send them."""
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{place / 'mlflow.db'}"
     from ratchet.adapters import registry, tracking
-    from ratchet.config import Settings, override
+    from ratchet.config import override
     from ratchet.console import Quiet
+    from ratchet.settings import Settings
     from ratchet.steps import preprocess, train
     from ratchet.steps.session import Session
     from ratchet.taskfile import load

@@ -50,8 +50,8 @@ def session_of(name: str, seed: int, folder: Path) -> Any:
     """Open the task in a fresh store of its own."""
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
     from ratchet.adapters import tracking
-    from ratchet.config import Settings
     from ratchet.console import Quiet
+    from ratchet.settings import Settings
     from ratchet.steps.session import Session
 
     settings = Settings.from_env()

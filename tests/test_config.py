@@ -1,7 +1,6 @@
 """What a task and the machine may say: defaults, bounds, and parts that have to agree."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ratchet.config import METRICS, SEARCH_METRIC, Gate, Search, Settings, Task, override
-from ratchet.errors import ConfigError
+from ratchet.config import METRICS, SEARCH_METRIC, Gate, Search, Task, override
 
 SHARES = st.floats(0.01, 1)
 
@@ -268,83 +266,3 @@ def test_an_override_is_held_to_the_same_bounds_as_the_file() -> None:
         override(Search(), trials=0)
     with pytest.raises(ValidationError, match="trails"):
         override(Search(), trails=3)
-
-
-# ---------------------------------------------------------------- the machine
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("MLFLOW_TRACKING_URI", "RATCHET_DATABASE_URL", "RATCHET_DATA"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
-
-
-def test_without_any_setting_all_lies_in_the_working_folder(place: Path) -> None:
-    settings = Settings.from_env()
-    assert settings.tracking_uri == f"sqlite:///{place / 'mlflow.db'}"
-    assert settings.home == place / ".ratchet"
-    assert settings.database_url == f"sqlite:///{place / '.ratchet' / 'ratchet.db'}"
-    assert settings.data_folders == (Path("data"),)
-
-
-def test_the_home_folder_lies_beside_the_sqlite_store_so_that_a_clone_finds_its_study_again(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = place / "project"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project / 'mlflow.db'}")
-    (place / "clone").mkdir()
-    monkeypatch.chdir(place / "clone")
-    settings = Settings.from_env()
-    assert settings.home == project / ".ratchet"
-    assert settings.database_url == f"sqlite:///{project / '.ratchet' / 'ratchet.db'}"
-
-
-def test_with_a_tracking_server_the_home_folder_is_in_the_working_folder(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
-    assert Settings.from_env().home == place / ".ratchet"
-
-
-@pytest.mark.parametrize(
-    ("tracking_uri", "database_url"),
-    [
-        ("sqlite:////srv/x/mlflow.db", "sqlite:////srv/x/mlflow.db"),
-        ("sqlite:////srv/x/mlflow.db", "sqlite:////srv/x/../x/mlflow.db"),
-        ("", "sqlite:///mlflow.db"),
-        ("postgresql://ml@db/all", "postgresql://ml@db/all"),
-        ("postgresql://ml@db/all", "postgresql+psycopg2://ml@db/all"),
-    ],
-)
-def test_one_database_for_mlflow_and_ratchet_is_refused_however_it_is_written(
-    place: Path, monkeypatch: pytest.MonkeyPatch, tracking_uri: str, database_url: str
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
-    monkeypatch.setenv("RATCHET_DATABASE_URL", database_url)
-    with pytest.raises(ConfigError, match="RATCHET_DATABASE_URL: the same database as MLFLOW_TRACKING_URI"):
-        Settings.from_env()
-
-
-def test_two_databases_of_one_server_are_welcome(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg2://ml@db/mlflow")
-    monkeypatch.setenv("RATCHET_DATABASE_URL", "postgresql+psycopg2://ml@db/ratchet")
-    assert Settings.from_env().database_url == "postgresql+psycopg2://ml@db/ratchet"
-
-
-@pytest.mark.parametrize(
-    ("value", "folders"),
-    [
-        ("/a:/b/c", ["/a", "/b/c"]),
-        ("/a::/b:", ["/a", "/b"]),
-        ("here", ["here"]),
-        ("", ["data"]),
-        (":", ["data"]),
-    ],
-)
-def test_data_folders_are_separated_by_colons(
-    place: Path, monkeypatch: pytest.MonkeyPatch, value: str, folders: list[str]
-) -> None:
-    monkeypatch.setenv("RATCHET_DATA", value)
-    assert [str(folder) for folder in Settings.from_env().data_folders] == folders

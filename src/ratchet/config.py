@@ -4,16 +4,12 @@ The one home of defaults and bounds. `taskfile.py` reads a file into these model
 `configs/task.schema.json` are generated from them.
 """
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from ratchet.errors import ConfigError, did_you_mean
+from ratchet.errors import did_you_mean
 from ratchet.scoring.expressions import Expression
 
 Kind = Literal["binary", "multiclass", "regression"]
@@ -45,7 +41,6 @@ METRICS: Mapping[str, Metric] = {
     "rmse": Metric(False, ("regression",)),
     "r2": Metric(True, ("regression",)),
 }
-SERVE_HOST = "127.0.0.1"
 SEARCH_METRIC: Mapping[str, str] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
 
 
@@ -363,14 +358,6 @@ class Task(Section):
         return self.search.models or default
 
 
-def masked(uri: str) -> str:
-    """Return the URI as it may be shown: without its password."""
-    parts = urlsplit(uri)
-    if not parts.password:
-        return uri
-    return uri.replace(f":{parts.password}@", ":***@", 1)
-
-
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -378,52 +365,3 @@ def override(section: SectionT, **values: object) -> SectionT:
     """Return the section with the values that are not None put in, validated again."""
     given = {name: value for name, value in values.items() if value is not None}
     return type(section).model_validate(section.model_dump() | given)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the machine says, from the environment; defaults suit one laptop."""
-
-    tracking_uri: str
-    database_url: str
-    data_folders: tuple[Path, ...]
-    home: Path
-    threads: int = 1
-
-    @property
-    def downloads(self) -> Path:
-        """The folder for what https sources bring: `data`, beside the home folder."""
-        return self.home.parent / "data"
-
-    @classmethod
-    def from_env(cls) -> Self:
-        """Read MLFLOW_TRACKING_URI, RATCHET_DATABASE_URL and RATCHET_DATA.
-
-        The home folder `.ratchet` lies beside the SQLite tracking store, so that a run from a git URL, which
-        happens in a temporary clone, finds its study again.
-        """
-        tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-        store = tracking_uri.removeprefix("sqlite:///")
-        home = (Path(store).parent if store != tracking_uri else Path.cwd()).resolve() / ".ratchet"
-        database_url = os.environ.get("RATCHET_DATABASE_URL") or f"sqlite:///{home / 'ratchet.db'}"
-        if _same_database(database_url, tracking_uri):
-            raise ConfigError(
-                "RATCHET_DATABASE_URL: the same database as MLFLOW_TRACKING_URI; MLflow and Optuna both own a"
-                " table alembic_version: give Ratchet a database of its own"
-            )
-        folders = os.environ.get("RATCHET_DATA") or "data"
-        data_folders = tuple(Path(folder) for folder in folders.split(":") if folder) or (Path("data"),)
-        said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-        threads = int(said) if said.isdigit() and int(said) else os.cpu_count() or 1
-        return cls(tracking_uri, database_url, data_folders, home, threads)
-
-
-def _same_database(first: str, second: str) -> bool:
-    """Whether two URLs name one database, also where the driver or the way to the file is written differently."""
-
-    def plain(url: str) -> str:
-        kind, _, rest = url.partition("://")
-        kind = kind.partition("+")[0]
-        return str(Path(rest[1:]).resolve()) if kind == "sqlite" else f"{kind}://{rest}"
-
-    return plain(first) == plain(second)

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from ratchet.adapters import database
-from ratchet.config import Settings
 from ratchet.errors import ServerError
+from ratchet.settings import Settings
 
 HOLDS = """
 import sys, time
 from pathlib import Path
 from ratchet.adapters import database
-from ratchet.config import Settings
+from ratchet.settings import Settings
 home = Path(sys.argv[1])
 with database.lock(Settings("", f"sqlite:///{home / 'ratchet.db'}", (), home), "promote-churn"):
     print("held", flush=True)

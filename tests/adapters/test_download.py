@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from ratchet.adapters import download, sources
-from ratchet.config import Settings, Source
+from ratchet.config import Source
 from ratchet.errors import DataError
+from ratchet.settings import Settings
 from tests.web import Answer, Server, say
 
 CONTENT = os.urandom(300_000)

@@ -15,8 +15,9 @@ import pytest
 from ratchet.adapters import database, search, study
 from ratchet.adapters.search import Outcome
 from ratchet.adapters.study import Ask, Plan, Trial
-from ratchet.config import Search, Settings
+from ratchet.config import Search
 from ratchet.errors import ServerError, TrainError
+from ratchet.settings import Settings
 
 
 def plan(queue: list[dict[str, Any]] | None = None, exhaustive: bool = False, **section: Any) -> Plan:

@@ -9,7 +9,7 @@ from pathlib import Path
 OPEN_AT = """
 import sys, time
 from ratchet.adapters import tracking
-from ratchet.config import Settings
+from ratchet.settings import Settings
 import mlflow
 time.sleep(max(0, float(sys.argv[1]) - time.time()))
 tracking.client(Settings.from_env())

@@ -31,8 +31,9 @@ from sklearn import datasets
 
 from ratchet.adapters import download, files, sources
 from ratchet.adapters.synthetic import credit
-from ratchet.config import Data, HashSplit, Read, Settings, Source
+from ratchet.config import Data, HashSplit, Read, Source
 from ratchet.errors import DataError
+from ratchet.settings import Settings
 
 NAN = float("nan")
 COLUMNS = ["note", "amount", "count", "answer", "y"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ratchet.adapters import registry, tracking
-from ratchet.config import Settings
+from ratchet.settings import Settings
 from tests.end_to_end.commands import BIN, environment
 from tests.end_to_end.conftest import Served
 

@@ -3,6 +3,7 @@
 import gzip
 import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.faults.case import ROWS, Case, columns, csv, data, query, table
@@ -18,6 +19,11 @@ def _line(number: int, line: bytes) -> bytes:
 
 def _korean(encoding: str) -> bytes:
     return csv(columns(city=[["서울", "부산", "대구"][i % 3] for i in range(ROWS)]), encoding=encoding)
+
+
+def _unlike_parts(place: Path) -> None:
+    (place / "part1.csv").write_bytes(csv())
+    (place / "part2.csv").write_bytes(csv().replace(b"city", b"town", 1))
 
 
 def _every(value: Any, other: Callable[[int], Any], step: int) -> list[Any]:
@@ -43,11 +49,13 @@ FILES = [
     Case("CP949 read as CP949", r"rows", _korean("cp949"), data(
         sources={"rows": {"uris": ["data.csv"], "read": {"encoding": "cp949"}}}), code=0),
     Case("a line of a gigabyte", r"data\.csv.*(line|size)",
-         lambda: csv() + b"x" * times(50_000_000, 1_000_000_000) + b"\n"),
+         lambda: csv() + b"x" * times(5_000_000, 1_000_000_000) + b"\n"),
     Case("a gz that is cut off", r"data\.csv\.gz.*(damaged|cut off)", lambda: gzip.compress(csv() * 50)[:-300],
          data(sources={"rows": {"uris": ["data.csv.gz"]}})),
     Case("a checksum that differs", r"sha256 is .* accepts", csv(), data(
         sources={"rows": {"uris": ["data.csv"], "sha256": ["0" * 64]}})),
+    Case("parts whose columns differ", r"column 'town' of part2\.csv is not in part1\.csv", csv(), data(
+        sources={"rows": {"uris": ["part*.csv"]}}), prepare=_unlike_parts),
     Case("a folder without Parquet files", r"without \.parquet", csv(), data(
         sources={"rows": {"uris": ["."]}})),
     Case("an ending that nothing reads", r"no reader for \.xlsx", csv(), data(

@@ -17,10 +17,10 @@ import pytest
 from tests.end_to_end.commands import run, start
 from tests.faults.counts import times
 
-TRIALS = 16
+TRIALS, ROWS = times(10, 16), times(4000, 8000)
 SEARCH = {"models": ["xgboost"], "trials": TRIALS, "folds": 3, "max_rounds": 400,
           "space": {"xgboost": {"learning_rate": [0.02, 0.03], "max_depth": [4, 6]}}}  # fmt: skip
-DATA = {"sources": {"applicants": {"uris": ["synthetic://credit?rows=8000&seed=3"]}}, "target": "defaulted",
+DATA = {"sources": {"applicants": {"uris": [f"synthetic://credit?rows={ROWS}&seed=3"]}}, "target": "defaulted",
         "positive": 1, "id": "applicant_id", "drop": ["applied_at", "probability_of_default"]}  # fmt: skip
 KILLS_A_STORE = 5
 

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from ratchet.config import Settings, Task
+from ratchet.config import Task
 from ratchet.errors import ConfigError, DataError
 from ratchet.operate.init import draft
+from ratchet.settings import Settings
 from ratchet.taskfile import load
 
 ROWS = 60

@@ -110,8 +110,8 @@ def logged(workplace, plain, other):
     import mlflow
 
     from ratchet.adapters import registry, tracking
-    from ratchet.config import Settings
     from ratchet.serving import model
+    from ratchet.settings import Settings
 
     client = tracking.client(Settings.from_env())
     about = {

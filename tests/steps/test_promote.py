@@ -9,9 +9,10 @@ import pytest
 
 from ratchet import taskfile
 from ratchet.adapters import registry, tracking
-from ratchet.config import Settings, override
+from ratchet.config import override
 from ratchet.console import Quiet
 from ratchet.errors import GateRefused
+from ratchet.settings import Settings
 from ratchet.steps import evaluate, promote
 from ratchet.steps.session import Session
 from tests.conftest import Told

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from ratchet.config import Settings, masked
 from ratchet.errors import ServerError
+from ratchet.settings import Settings, masked
 
 LOCK_WAIT_S, POLL_S = 30, 0.02
 

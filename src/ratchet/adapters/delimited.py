@@ -35,6 +35,7 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, files: str, from_sample:
     """
     for file in table.files:
         _check_header(table, file)
+    _check_parts(table)
     if from_sample and len(table.files) == 1 and not table.read.types and _attach_seen(db, table, files):
         return
     for longest in (LINE_BYTES, LONGEST_LINE_BYTES):
@@ -144,6 +145,20 @@ def _check_header(table: Table, file: Path) -> None:
         told = f"column {twice[0]!r} stands twice"
         told += f" (as {twice[1]!r} too: case does not tell names apart)" if twice[1] != twice[0] else ""
         raise DataError(f"{place}: {told}; give each column a name of its own")
+
+
+def _check_parts(table: Table) -> None:
+    """Refuse parts whose columns have other names: DuckDB would put those under one another by their places."""
+    first = table.files[0]
+    names = _header(table, first)[1]
+    for file in table.files[1:]:
+        own = _header(table, file)[1]
+        if names and own and (odd := [name for name in (*own, *names) if name not in own or name not in names]):
+            has, lacks = (file, first) if odd[0] in own else (first, file)
+            raise DataError(
+                f"data.sources.{table.name}: column {odd[0]!r} of {has.name} is not in {lacks.name}; give all parts the"
+                " same columns"
+            )
 
 
 def _header(table: Table, file: Path) -> tuple[str, list[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ratchet.config import Settings
+from ratchet.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import process
 from ratchet.adapters.study import WORKER, Ask, Plan, Trial, enqueue, fail_dead, finished, opened, set_sampler
-from ratchet.config import masked
 from ratchet.errors import ServerError, TrainError
+from ratchet.settings import masked
 
 if TYPE_CHECKING:
     import optuna

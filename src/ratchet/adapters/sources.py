@@ -22,8 +22,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ratchet.adapters import download, synthetic
-from ratchet.config import Read, Settings, Source
+from ratchet.config import Read, Source
 from ratchet.errors import DataError, did_you_mean
+from ratchet.settings import Settings
 
 DELIMITED = (".csv", ".tsv", ".txt", ".data")
 PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")

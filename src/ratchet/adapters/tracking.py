@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import database, process, records
 from ratchet.adapters.records import STEP, TASK
-from ratchet.config import Settings, masked
 from ratchet.errors import RatchetError, ServerError
+from ratchet.settings import Settings, masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from ratchet.adapters import files, profile, sources
 from ratchet.adapters.sources import Table
-from ratchet.config import SEARCH_METRIC, Data, HashSplit, Problem, Read, Settings, Source, Task
+from ratchet.config import SEARCH_METRIC, Data, HashSplit, Problem, Read, Source, Task
 from ratchet.core import checks
 from ratchet.errors import ConfigError, DataError
+from ratchet.settings import Settings
 
 LONG_TEXT = 30  # characters, on average: a text to read rather than a name
 GATED = {"binary": ("roc_auc", 0.01), "multiclass": ("accuracy", 0.02), "regression": ("r2", 0.02)}

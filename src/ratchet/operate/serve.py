@@ -16,8 +16,8 @@ from typing import Any
 
 import requests
 
-from ratchet.config import SERVE_HOST, Settings
 from ratchet.errors import ServerError
+from ratchet.settings import SERVE_HOST, Settings
 
 START_S = {"local": 120, "uv": 900, "virtualenv": 900, "conda": 1800}
 STOP_S = 10

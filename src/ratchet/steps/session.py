@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from ratchet.adapters import records, sources, tracking
 from ratchet.adapters.sources import Table
 from ratchet.adapters.tracking import Run
-from ratchet.config import Settings, Task
+from ratchet.config import Task
+from ratchet.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

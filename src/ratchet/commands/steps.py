@@ -1,0 +1,153 @@
+"""The commands that make runs: the main job and its steps."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ratchet.commands.task import opened, task_options, ui
+from ratchet.errors import GateRefused
+from ratchet.settings import SERVE_HOST, SERVE_PORT
+
+if TYPE_CHECKING:
+    from ratchet.steps.session import Session
+
+
+@click.command()
+@task_options
+@click.option("--ask", is_flag=True, help="At the end serve the model, send it one real request, and stop it.")
+@click.option("--plan", is_flag=True, help="Only say what would run, on how many rows, how long, with how much memory.")
+@click.option("--why", is_flag=True, help="Only say which steps would run again, and which input of each changed.")
+def run(ask: bool, plan: bool, why: bool, as_json: bool, **options: Any) -> None:
+    """The main job: preprocess, train, evaluate, promote to Production."""
+    from ratchet import console
+    from ratchet.operate import plan as planning
+    from ratchet.operate import why as explaining
+    from ratchet.steps import main
+
+    with opened(as_json=as_json, **options) as session:
+        if plan:
+            found = planning.plan(session)
+            console.as_json(found) if as_json else console.plan(found)
+            return
+        if why:
+            steps = explaining.why(session)
+            console.as_json({"task": session.task.name, "steps": steps}) if as_json else console.why(steps)
+            return
+        try:
+            done = main.main(session)
+        except GateRefused as refusal:
+            if refusal.report and not as_json:
+                console.report(refusal.report)
+                console.gates(refusal.gates)
+            raise
+        if as_json:
+            console.as_json(main.as_json(done, session.task.name))
+            return
+        console.report(done.evaluated.report)
+        console.gates(main.as_json(done, session.task.name)["gates"])
+        version = done.promoted.version
+        console.say(f"{version.name} version {version.number} is in {version.stage}: {version.uri}")
+        _show_how_to_ask(session, version, options["config"], ask)
+
+
+def _show_how_to_ask(session: "Session", version: Any, config: str, ask: bool) -> None:
+    import json
+
+    from ratchet import console
+    from ratchet.adapters import registry
+    from ratchet.operate import serve
+
+    folder = registry.download(version.uri)
+    body = serve.sample_rows(folder)
+    body["dataframe_records"] = body["dataframe_records"][:1]
+    shown = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
+    if ask:
+        session.progress.step("serve", "running")
+        with serve.serving(folder, serve.free_port(), "local", session.settings) as server:
+            answer = serve.ask(server.url, body)
+        session.progress.step("serve", "done")
+    url = f"http://{SERVE_HOST}:{SERVE_PORT}/invocations"
+    console.say(f"serve it:  ratchet serve -c {config} --port {SERVE_PORT}")
+    console.say(f"ask it:    curl -s {url} -H 'Content-Type: application/json' -d '{shown}'")
+    if ask:
+        console.say(f"answer:    {json.dumps(answer, ensure_ascii=False)}")
+    console.say(f"compare:   {ui(session.settings.tracking_uri)}")
+
+
+@click.command()
+@task_options
+def preprocess(as_json: bool, **options: Any) -> None:
+    """Read, check, split and describe the rows."""
+    from ratchet import console
+    from ratchet.steps import preprocess as step
+
+    with opened(as_json=as_json, **options) as session:
+        prepared = step.preprocess(session)
+        found = {"task": session.task.name, "run_id": prepared.run_id, **prepared.about}
+        console.as_json(found) if as_json else console.prepared(found)
+
+
+@click.command()
+@task_options
+def train(as_json: bool, **options: Any) -> None:
+    """Tune, fit, calibrate and log one model."""
+    from ratchet import console
+    from ratchet.steps import train as step
+
+    with opened(as_json=as_json, **options) as session:
+        trained = step.train(session)
+        found = {"task": session.task.name, **vars(trained)}
+        console.as_json(found) if as_json else console.say(f"{trained.model_uri} (run {trained.run_id})")
+
+
+@click.command()
+@task_options
+def evaluate(as_json: bool, **options: Any) -> None:
+    """Judge the model on test, once, beside the rule, the dummy and the champion."""
+    from ratchet import console
+    from ratchet.steps import evaluate as step
+
+    with opened(as_json=as_json, **options) as session:
+        evaluated = step.evaluate(session)
+        console.as_json(step.as_json(evaluated)) if as_json else console.report(evaluated.report)
+
+
+@click.command()
+@task_options
+@click.option("--to", type=click.Choice(["staging", "production"]), default="production", show_default=True,
+    help="How far: Staging only, or through it to Production.",
+)  # fmt: skip
+def promote(to: Any, as_json: bool, **options: Any) -> None:
+    """Register the judged model, hold it against the gates, and move it through the stages."""
+    from ratchet import console
+    from ratchet.steps import promote as step
+
+    with opened(as_json=as_json, **options) as session:
+        promoted = step.promote(session, to)
+        if as_json:
+            console.as_json({"task": session.task.name, **step.as_json(promoted)})
+            return
+        console.gates(step.gates_as_json(promoted.verdicts))
+        version = promoted.version
+        if to == "staging" and version.stage == "Production":
+            session.progress.note("it is further than Staging already; nothing was moved")
+        console.say(f"{version.name} version {version.number} is in {version.stage}: {version.uri}")
+
+
+@click.command()
+@task_options
+@click.option("--input", "source", required=True, metavar="FILE", help="CSV or Parquet, also packed, or a URI.")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="A .csv or .parquet file.")
+@click.option("--stage", default="Production", show_default=True, help="The stage whose version answers.")
+def score(source: str, output: Path, stage: str, as_json: bool, **options: Any) -> None:
+    """Answer each row of a file: the rows with their answers go to another file."""
+    from ratchet import console
+    from ratchet.steps import score as step
+
+    with opened(as_json=as_json, **options) as session:
+        scored = step.score(session, source, output, stage)
+        found = {"task": session.task.name, **vars(scored)}
+        console.as_json(found) if as_json else console.say(
+            f"{scored.rows:,} rows scored by {scored.model_uri}: {scored.output}"
+        )

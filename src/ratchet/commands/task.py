@@ -1,0 +1,84 @@
+"""What every command about a task shares: its options, and the session that they open."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ratchet.adapters import process
+from ratchet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ratchet.config import Task
+    from ratchet.steps.session import Session
+
+
+def task_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that every command about a task takes."""
+    options = [
+        click.option("-c", "--config", required=True, metavar="FILE", help="The YAML file of the task."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout and nothing else."),
+        click.option("--force", is_flag=True, help="Do the work again, also where a finished run could be used."),
+        click.option("--trials", callback=_blank_is_unset, metavar="N", help="Overrides search.trials."),
+        click.option("--jobs", callback=_blank_is_unset, metavar="N", help="Overrides search.jobs."),
+        click.option("--seed", callback=_blank_is_unset, metavar="N", help="Overrides search.seed."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _blank_is_unset(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """MLproject hands down parameters that were not given as empty strings."""
+    if not value:
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a whole number") from None
+
+
+@contextmanager
+def opened(config: str, as_json: bool, force: bool, **options: Any) -> "Iterator[Session]":
+    """Open the session of a command: the task with its overrides, the tracking store, and who watches."""
+    from ratchet.adapters import tracking
+    from ratchet.console import Live, Quiet
+    from ratchet.settings import Settings
+    from ratchet.steps.session import Session
+
+    process.require_memory()
+    task, settings = _task(config, options), Settings.from_env()
+    progress = Quiet() if as_json else Live()
+    progress.note(f"watch: {ui(settings.tracking_uri)}")
+    try:
+        with tracking.reachable(settings):
+            yield Session(task, settings, tracking.client(settings), progress, force)
+    finally:
+        if isinstance(progress, Live):
+            progress.close()
+
+
+def _task(config: str, options: dict[str, Any]) -> "Task":
+    from pydantic import ValidationError
+
+    from ratchet.config import override
+    from ratchet.taskfile import load
+
+    task = load(config)
+    values = {name: options.get(name) for name in ("trials", "jobs", "seed")}
+    if all(value is None for value in values.values()):
+        return task
+    try:
+        return task.model_copy(update={"search": override(task.search, **values)})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ConfigError(f"--{fault['loc'][0]}: {fault['msg'].lower()}") from None
+
+
+def ui(tracking_uri: str) -> str:
+    """Return where the runs can be looked at: the server's address, or the command that opens the UI."""
+    from ratchet.settings import masked
+
+    shown = masked(tracking_uri)
+    return shown if shown.startswith("http") else f"mlflow ui --backend-store-uri {shown}"

@@ -1,0 +1,68 @@
+"""What the machine says, from the environment: where the records, the data and the secrets are."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from ratchet.errors import ConfigError
+
+SERVE_HOST, SERVE_PORT = "127.0.0.1", 5001
+
+
+def masked(uri: str) -> str:
+    """Return the URI as it may be shown: without its password."""
+    parts = urlsplit(uri)
+    if not parts.password:
+        return uri
+    return uri.replace(f":{parts.password}@", ":***@", 1)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The environment, read once; defaults suit one laptop."""
+
+    tracking_uri: str
+    database_url: str
+    data_folders: tuple[Path, ...]
+    home: Path
+    threads: int = 1
+
+    @property
+    def downloads(self) -> Path:
+        """The folder for what https sources bring: `data`, beside the home folder."""
+        return self.home.parent / "data"
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Read MLFLOW_TRACKING_URI, RATCHET_DATABASE_URL and RATCHET_DATA.
+
+        The home folder `.ratchet` lies beside the SQLite tracking store, so that a run from a git URL, which
+        happens in a temporary clone, finds its study again.
+        """
+        tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+        store = tracking_uri.removeprefix("sqlite:///")
+        home = (Path(store).parent if store != tracking_uri else Path.cwd()).resolve() / ".ratchet"
+        database_url = os.environ.get("RATCHET_DATABASE_URL") or f"sqlite:///{home / 'ratchet.db'}"
+        if _same_database(database_url, tracking_uri):
+            raise ConfigError(
+                "RATCHET_DATABASE_URL: the same database as MLFLOW_TRACKING_URI; MLflow and Optuna both own a"
+                " table alembic_version: give Ratchet a database of its own"
+            )
+        folders = os.environ.get("RATCHET_DATA") or "data"
+        data_folders = tuple(Path(folder) for folder in folders.split(":") if folder) or (Path("data"),)
+        said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+        threads = int(said) if said.isdigit() and int(said) else os.cpu_count() or 1
+        return cls(tracking_uri, database_url, data_folders, home, threads)
+
+
+def _same_database(first: str, second: str) -> bool:
+    """Whether two URLs name one database, also where the driver or the way to the file is written differently."""
+
+    def plain(url: str) -> str:
+        kind, _, rest = url.partition("://")
+        kind = kind.partition("+")[0]
+        return str(Path(rest[1:]).resolve()) if kind == "sqlite" else f"{kind}://{rest}"
+
+    return plain(first) == plain(second)
