@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["ratchet.cli", "mlflow", "optuna", "duckdb", "xgboost", "sklearn.linear_model"])
+LOADED = ["ratchet.cli", "ratchet.console", "ratchet.taskfile", "ratchet.steps.main", "ratchet.steps.score", "mlflow",
+          "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store",
+          "mlflow.data.code_dataset_source", "mlflow.data.meta_dataset", "opentelemetry.sdk.trace", "optuna", "duckdb",
+          "matplotlib.figure", "matplotlib.backends.backend_agg", "xgboost", "sklearn.linear_model"]  # fmt: skip
+FORK.set_forkserver_preload(LOADED)
 
 
 @dataclass(frozen=True)
