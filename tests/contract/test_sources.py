@@ -309,7 +309,8 @@ def test_a_source_that_needs_no_file_has_a_digest_of_its_own(uri, place):
 def test_the_digest_of_a_frame_is_the_same_in_another_process(place):
     source = "Source(uris=('synthetic://credit?rows=50',))"
     code = (
-        "from pathlib import Path; from ratchet.adapters import sources; from ratchet.config import Settings, Source;"
+        "from pathlib import Path; from ratchet.adapters import sources; from ratchet.config import Source;"
+        "from ratchet.settings import Settings;"
         f"print(sources.locate('a', {source}, Settings('', '', (Path(),), Path())).digest)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
