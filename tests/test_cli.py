@@ -128,6 +128,14 @@ def test_a_check_finds_also_what_only_the_search_would_stumble_over(say: Say, mo
     assert fault in told.err
 
 
+def test_a_check_lists_what_is_wrong_with_the_search_together(say: Say) -> None:
+    wrong = "problem: {kind: binary}\nsearch: {metric: rmse, space: {xgboost: {max_deph: [2, 4]}}}\n"
+    Path("task.yaml").write_text(TASK + wrong, encoding="utf-8")
+    faults = say("config", "check", "task.yaml").err.splitlines()
+    assert len(faults) == 2
+    assert "rmse is not defined" in faults[0] and "did you mean 'max_depth'" in faults[1]
+
+
 @pytest.mark.parametrize("name", ABOUT_A_TASK)
 def test_a_missing_task_exits_1_with_one_line_and_makes_nothing(say: Say, name: str) -> None:
     told = say(name, "-c", "taks.yaml", *REQUIRED.get(name, ()))

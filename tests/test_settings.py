@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ratchet.errors import ConfigError
-from ratchet.settings import Settings
+from ratchet.settings import Settings, masked
 
 
 @pytest.fixture
@@ -66,6 +66,20 @@ def test_two_databases_of_one_server_are_welcome(place: Path, monkeypatch: pytes
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg2://ml@db/mlflow")
     monkeypatch.setenv("RATCHET_DATABASE_URL", "postgresql+psycopg2://ml@db/ratchet")
     assert Settings.from_env().database_url == "postgresql+psycopg2://ml@db/ratchet"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://host:5000", "http://host:5000"),
+        ("http://me:pa[ss@host:5000/a", "http://me:***@host:5000/a"),
+        ("postgresql://me:p@ss:w@host/db", "postgresql://me:***@host/db"),
+        ("http://me@host:5000/x", "http://me@host:5000/x"),
+        ("sqlite:////tmp/a:b@c/mlflow.db", "sqlite:////tmp/a:b@c/mlflow.db"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(uri: str, shown: str) -> None:
+    assert masked(uri) == shown
 
 
 @pytest.mark.parametrize(

@@ -139,9 +139,15 @@ def fault(text: str) -> None:
     sys.stderr.write("".join(f"ratchet: {line}\n" for line in lines))
 
 
+def text(content: str) -> None:
+    """Print a file's content as it is, for `>`."""
+    sys.stdout.write(content)
+
+
 def as_json(content: Any) -> None:
     """Print one JSON object and nothing else; NaN becomes null."""
     sys.stdout.write(json.dumps(_plain(content), ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()  # a command that goes on, such as serve, has said it
 
 
 def _plain(content: Any) -> Any:

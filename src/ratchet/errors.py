@@ -40,11 +40,13 @@ class ServerError(RatchetError):
 
 # What only the machine is to blame for, by its sign: an errno, or the end of what a library underneath says.
 ROOM = "free some space there, then the same command goes on from here"
+LONGEST_PLACE = 300
 RIGHTS = "work in a folder that you may write to"
 MEMORY = "give it more memory (ulimit -v, the container's limit) or lower search.max_rows"
 ERRNOS = {
     errno.ENOSPC: f"the disk is full; {ROOM}",
     errno.EDQUOT: f"the quota is used up; {ROOM}",
+    errno.ENAMETOOLONG: "the name is too long; give it a shorter one",
     errno.EROFS: f"nothing can be written here; {RIGHTS}",
 }
 ENDINGS = {
@@ -57,7 +59,8 @@ ENDINGS = {
 def told(error: BaseException) -> str | None:
     """Return an error as its user reads it, with the mend where the machine is to blame; None for a bug."""
     if isinstance(error, OSError) and error.errno in ERRNOS:
-        place = error.filename2 or error.filename  # of a copy the place that it was to go to
+        place = str(error.filename2 or error.filename or "")  # of a copy the place that it was to go to
+        place = f"{place[:LONGEST_PLACE]}…" if len(place) > LONGEST_PLACE else place
         return f"{place}: {ERRNOS[error.errno]}" if place else ERRNOS[error.errno]
     text = str(error)
     if isinstance(error, MemoryError) or text == "can't start new thread":

@@ -1,10 +1,10 @@
 """What the machine says, from the environment: where the records, the data and the secrets are."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
 from ratchet.errors import ConfigError
 
@@ -13,10 +13,7 @@ SERVE_HOST, SERVE_PORT = "127.0.0.1", 5001
 
 def masked(uri: str) -> str:
     """Return the URI as it may be shown: without its password."""
-    parts = urlsplit(uri)
-    if not parts.password:
-        return uri
-    return uri.replace(f":{parts.password}@", ":***@", 1)
+    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", uri, count=1)
 
 
 @dataclass(frozen=True)

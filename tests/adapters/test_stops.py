@@ -68,13 +68,27 @@ def test_what_must_not_be_seen_half_done_is_done_first() -> None:
     assert seen == ["done"]
 
 
-def test_a_second_signal_is_heard_at_once() -> None:
+def test_the_two_signals_that_one_ctrl_c_becomes_under_mlflow_run_are_one_wish() -> None:
     seen = []
 
     @stops.uninterrupted()
     def work() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
+        seen.append("done")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert seen == ["done"]
+
+
+def test_a_second_ctrl_c_is_heard_at_once() -> None:
+    seen = []
+
+    @stops.uninterrupted()
+    def work() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         seen.append("done")
 
     with pytest.raises(KeyboardInterrupt):
@@ -88,4 +102,6 @@ def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stops.hear()
     signal.raise_signal(signal.SIGINT)
+    with stops.uninterrupted():
+        signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

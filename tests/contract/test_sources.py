@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -327,6 +328,7 @@ def test_the_digest_of_a_frame_is_the_same_in_another_process(place):
         ("synthetic://credit?rows=-1", "rows"),
         ("ftp://example.org/a.csv", "no source kind 'ftp'"),
         ("https://example.org/a.csv", "data.sources.applicants.sha256"),
+        ("https://[example/a.csv", r"'https://\[example/a.csv' is no address"),
         ("http://example.org/a.csv", "data.sources.applicants.sha256"),
     ],
 )
@@ -389,6 +391,14 @@ def test_parts_are_joined_by_the_names_of_their_columns(place):
     (place.folder / "data" / "0.csv").write_text("a,b,y\nx,v,0\n")
     (place.folder / "data" / "1.csv").write_text("b,a,y\nw,z,1\n")
     assert plain(read(place, Source(uris=("*.csv",)))) == [["x", "v", 0], ["z", "w", 1]]
+
+
+def test_parts_whose_hangul_is_composed_in_one_and_not_in_the_other_are_told_so(place):
+    for number, form in enumerate(("NFC", "NFD")):
+        header = unicodedata.normalize(form, "이름,y")
+        (place.folder / "data" / f"{number}.csv").write_text(f"{header}\nv,0\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"is not in \d.csv \(it is there in another form of Unicode\)"):
+        read(place, Source(uris=("*.csv",)))
 
 
 def test_the_folders_of_a_partitioned_table_become_a_column(place):

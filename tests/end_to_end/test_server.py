@@ -1,11 +1,17 @@
 """The main job over HTTP: a real `mlflow server` with proxied artifacts, from which the client learns everything."""
 
+import shutil
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mlflow
 import pytest
 
+from ratchet.adapters import records, tracking
 from ratchet.operate.serve import free_port, is_healthy
+from ratchet.settings import Settings
 from tests.conftest import Told
 from tests.end_to_end.commands import environment, start
 
@@ -37,6 +43,28 @@ def test_the_main_job_runs_over_http_and_is_used_again(
     assert f"watch: {server}" in told.err
     assert not (workplace / "mlruns").exists(), "the client wrote artifacts by itself"
     assert "train reused" in ratchet("run", "-c", config).err
+    assert ratchet("evaluate", "-c", config, "--force", "--json").json["task"] == "small"
+
+
+def test_two_workers_that_fetch_the_same_rows_both_have_them(
+    server: str, ratchet: Callable[..., Told], task_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = ratchet("preprocess", "-c", task_file(), "--json").json["run_id"]
+    settings = Settings.from_env()
+    shutil.rmtree(settings.home / "cache")
+    both, download = threading.Barrier(2), mlflow.artifacts.download_artifacts
+
+    def at_once(**words: str) -> str:
+        came = download(**words)
+        both.wait(60)
+        return came
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", at_once)
+    with ThreadPoolExecutor(2) as pool:
+        client = tracking.client(settings)
+        found = list(pool.map(lambda _: records.fetch(client, run_id, "splits"), range(2)))
+    assert found[0] == found[1]
+    assert {"train.parquet", "valid.parquet", "test.parquet"} <= {path.name for path in found[0].rglob("*")}
 
 
 def test_a_server_that_is_away_is_one_line(

@@ -178,7 +178,7 @@ WORDS = [
          command=("score", "--input", "data.csv", "--output", "../nowhere/a.csv")),
     Case("an output of an unknown kind", r"\.csv or a \.parquet", csv(),
          command=("score", "--input", "data.csv", "--output", "a.xls")),
-    Case("an output name of 10,000 letters", r"File name too long|too long", csv(),
+    Case("an output name of 10,000 letters", r"aaa…: the name is too long; give it a shorter one", csv(),
          command=("score", "--input", "data.csv", "--output", "a" * 10_000 + ".csv")),
     Case("scoring before a model is in Production", r"no version.*Production", csv(),
          command=("score", "--input", "data.csv", "--output", "a.csv")),

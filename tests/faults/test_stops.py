@@ -17,6 +17,9 @@ from tests.faults.drive import SOUND
 
 ROWS = 60_000
 STEPS = ("preprocess", "train", "evaluate", "promote", "score")
+# How long after a step has begun it is stopped at the latest: in the search, too.
+LATEST_S = {"preprocess": 0.2, "train": 2.0, "evaluate": 0.2, "promote": 0.2, "score": 0.2}
+SHORT = ("evaluate", "promote")  # these may be over by then
 
 
 def stop_in(step: str, words: list[str], place: Path, sign: signal.Signals, after_s: float) -> tuple[int, str]:
@@ -57,20 +60,19 @@ def test_every_step_can_be_stopped_and_goes_on(first: int, workplace: Path) -> N
         sign = (signal.SIGINT, signal.SIGTERM)[(first + number) % 2]
         words = ["ratchet", step, "-c", "task.yaml"]
         words += ["--input", "data.csv", "--output", "answers.csv"] if step == "score" else []
-        code, said = stop_in(step, words, workplace, sign, moments.uniform(0, 0.2))
+        code, said = stop_in(step, words, workplace, sign, moments.uniform(0, LATEST_S[step]))
         assert "Traceback" not in said
         assert not list(workplace.glob(".ratchet/work-*")) and not list(workplace.glob("*.part"))
         statuses = {r.info.status for r in runs_of(workplace) if r.data.tags["ratchet.step"] == step}
-        if code == 0:  # it was done before the signal came
+        if step in SHORT and code == 0:  # it was done before the signal came
             assert statuses == {"FINISHED"}, said
             continue
         assert code == 130, said
         assert "the same command goes on from here" in said
         assert not (workplace / "answers.csv").exists()
         assert statuses == {"KILLED"}, said
-        if step in ("promote", "score"):  # each goes on with what the ones before it left
-            again = run(*words, cwd=workplace)
-            assert again.returncode == 0, again.stderr
-            assert not [r for r in runs_of(workplace) if r.info.status == "RUNNING"]
+        again = run(*words, cwd=workplace)  # to its end, so that the next step is stopped in its own work
+        assert again.returncode == 0, again.stderr
+        assert not [r for r in runs_of(workplace) if r.info.status == "RUNNING"]
     assert champion_of(workplace) == ([1], 1)
     assert len((workplace / "answers.csv").read_text().splitlines()) == ROWS + 1

@@ -111,6 +111,12 @@ def test_several_classes_are_a_multiclass_task(write: Write) -> None:
     assert (task.problem.kind, task.data.positive, task.search.metric) == ("multiclass", None, "log_loss")
 
 
+@pytest.mark.usefixtures("write")
+def test_a_name_over_two_lines_stays_within_its_comment() -> None:
+    pd.DataFrame(customers(**{"paid\nname: x": ["1,100"] * ROWS})).to_parquet("customers.parquet")
+    assert drafted("customers.parquet", "left").name == "customers"
+
+
 def test_a_column_of_sentences_is_a_text(write: Write) -> None:
     notes = [f"{SENTENCE}, {row}" for row in range(ROWS)]
     task = drafted(write({"note": notes, "left": customers()["left"]}), "left")

@@ -71,6 +71,16 @@ def test_a_rollback_that_was_killed_half_way_is_completed_and_goes_no_further(
     assert stages(workplace) == {1: ("Production", ("champion",)), 2: ("Archived", ())}
 
 
+def test_a_promotion_that_was_killed_half_way_is_not_taken_for_a_rollback(
+    champion: Path, ratchet: Callable[..., Told], workplace: Path
+) -> None:
+    ratchet("run", "-c", champion, "--seed", 8, "--json")
+    tracking.client(Settings.from_env()).set_model_version_tag("small", "1", registry.FORMER, "2")
+    killed_after_the_stage(1, "Production")  # version 1 was promoted again: it came after 2
+    assert ratchet("rollback", "-c", champion, "--json").json == {"task": "small", "from": 1, "to": 2}
+    assert stages(workplace) == {1: ("Archived", ()), 2: ("Production", ("champion",))}
+
+
 def test_a_stop_in_the_middle_of_a_move_waits_for_its_end(
     champion: Path, ratchet: Callable[..., Told], workplace: Path
 ) -> None:
@@ -157,6 +167,17 @@ def test_the_plan_tells_what_would_run_without_running_it(
     ratchet("train", "-c", config, "--json")
     after = ratchet("run", "-c", config, "--plan", "--json").json
     assert [step["state"] for step in after["steps"]] == ["reused", "reused", "runs", "runs"]
+    ratchet("evaluate", "-c", config, "--json")
+    judged = ratchet("run", "-c", config, "--plan", "--json").json
+    assert [step["state"] for step in judged["steps"]] == ["reused", "reused", "reused", "runs"]
+
+
+def test_an_evaluation_that_trained_the_model_itself_is_used_again(
+    ratchet: Callable[..., Told], task_file: Callable[..., Path]
+) -> None:
+    config = task_file()
+    assert "evaluate done" in ratchet("evaluate", "-c", config).err
+    assert "evaluate reused" in ratchet("evaluate", "-c", config).err
 
 
 def test_a_champion_that_came_after_the_judgement_refuses_the_promotion(

@@ -80,20 +80,17 @@ def _advisory_lock(address: str, name: str, wait_s: float) -> Iterator[None]:
     from sqlalchemy import create_engine, text
     from sqlalchemy.exc import SQLAlchemyError
 
-    # Outside a transaction: one that idles for minutes may be ended by the server, and the lock with it.
-    engine = create_engine(address, isolation_level="AUTOCOMMIT")
-    try:
-        with ExitStack() as stack:
-            try:
-                connection = stack.enter_context(engine.connect())
-            except SQLAlchemyError as error:
-                raise ServerError(f"{masked(address)}: cannot be locked: {str(error).splitlines()[0][:300]}") from None
-            number = zlib.crc32(f"ratchet:{name}".encode())
-            deadline = time.monotonic() + wait_s
+    number, deadline = zlib.crc32(f"ratchet:{name}".encode()), time.monotonic() + wait_s
+    with ExitStack() as stack:
+        try:
+            # Outside a transaction: one that idles for minutes may be ended by the server, and the lock with it.
+            engine = create_engine(address, isolation_level="AUTOCOMMIT")
+            stack.callback(engine.dispose)
+            connection = stack.enter_context(engine.connect())
             while not connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": number}).scalar():
                 if time.monotonic() > deadline:
                     raise ServerError(f"{name}: another process is at it since {wait_s:g} s; try again")
                 time.sleep(POLL_S)
-            yield
-    finally:
-        engine.dispose()
+        except (SQLAlchemyError, ImportError, ValueError) as error:  # also a driver that is not here, or no port
+            raise ServerError(f"{masked(address)}: cannot be locked: {str(error).splitlines()[0][:300]}") from None
+        yield

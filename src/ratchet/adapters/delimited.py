@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -148,17 +149,20 @@ def _check_header(table: Table, file: Path) -> None:
 
 
 def _check_parts(table: Table) -> None:
-    """Refuse parts whose columns have other names: DuckDB would put those under one another by their places."""
+    """Refuse parts whose columns have other names, or the same ones in another form of Unicode."""
     first = table.files[0]
     names = _header(table, first)[1]
     for file in table.files[1:]:
         own = _header(table, file)[1]
         if names and own and (odd := [name for name in (*own, *names) if name not in own or name not in names]):
             has, lacks = (file, first) if odd[0] in own else (first, file)
-            raise DataError(
-                f"data.sources.{table.name}: column {odd[0]!r} of {has.name} is not in {lacks.name}; give all parts the"
-                " same columns"
-            )
+            form = " (it is there in another form of Unicode)" if _composed(odd[0]) in map(_composed, odd[1:]) else ""
+            told = f"column {odd[0]!r} of {has.name} is not in {lacks.name}{form}"
+            raise DataError(f"data.sources.{table.name}: {told}; give all parts the same columns")
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _header(table: Table, file: Path) -> tuple[str, list[str]]:

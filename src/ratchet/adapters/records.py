@@ -94,7 +94,11 @@ def fetch(client: "MlflowClient", run_id: str, path: str) -> Path:
             download_artifacts(run_id=run_id, artifact_path=path, dst_path=place, tracking_uri=client.tracking_uri)
         )
         _made((kept / path).parent)
-        came.replace(kept / path)
+        try:
+            came.replace(kept / path)
+        except OSError:
+            if not (kept / path).exists():  # else another process fetched it in between
+                raise
     return kept / path
 
 

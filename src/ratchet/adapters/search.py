@@ -10,9 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import process
-from ratchet.adapters.study import WORKER, Ask, Plan, Trial, enqueue, fail_dead, finished, opened, set_sampler
-from ratchet.errors import ServerError, TrainError
-from ratchet.settings import masked
+from ratchet.adapters.study import WORKER, Ask, Plan, Trial, enqueue, fail_dead, finished, opened, reached, set_sampler
+from ratchet.errors import TrainError
 
 if TYPE_CHECKING:
     import optuna
@@ -65,10 +64,7 @@ def tune(objective: Objective, plan: Plan, url: str, locks: Locks, on_trial: Wat
     at the start.
     Raises TrainError if no trial completes, ServerError if the database cannot be opened.
     """
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
+    with reached(url):
         with locks.opening():
             study = opened(plan, url)
         with locks.claim():
@@ -76,13 +72,10 @@ def tune(objective: Objective, plan: Plan, url: str, locks: Locks, on_trial: Wat
         workers = _Workers(study, objective, plan, locks.claim, on_trial)
         on_trial(finished(study), workers.budget)
         early = workers.run()
-        on_trial(finished(study), workers.budget)
-    except (SQLAlchemyError, StorageInternalError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ServerError(f"RATCHET_DATABASE_URL ({masked(url)}): {reason[:300]}") from None
-    found = finished(study)
-    if not any(trial.status == "complete" for trial in found):
+        found = finished(study)
+        on_trial(found, workers.budget)
         errors = [t.user_attrs["error"] for t in study.get_trials(deepcopy=False) if "error" in t.user_attrs]
+    if not any(trial.status == "complete" for trial in found):
         reason = f"; the last one failed: {errors[-1]}" if errors else " before search.timeout_s"
         raise TrainError(f"search: no trial was completed{reason}")
     return Ended(found, early)

@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pandas as pd
 import pyarrow as pa
 
-from ratchet.adapters import download, synthetic
+from ratchet.adapters import database, download, synthetic
 from ratchet.config import Read, Source
 from ratchet.errors import DataError, did_you_mean
 from ratchet.settings import Settings
@@ -30,6 +30,7 @@ DELIMITED = (".csv", ".tsv", ".txt", ".data")
 PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 SKLEARN_SETS = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
 CHUNK_BYTES = 1 << 20
+DOWNLOAD_S = 3600  # how long another command may take to bring a file
 DAMAGE = (OSError, EOFError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
 
 
@@ -57,7 +58,7 @@ def locate(name: str, source: Source, settings: Settings) -> Table:
     """
     tried: list[str] = []
     for uri in source.uris:
-        scheme = urlsplit(uri).scheme if "://" in uri else ""
+        scheme = _scheme(uri)
         if scheme in ("synthetic", "sklearn"):
             frame = _synthetic(uri) if scheme == "synthetic" else _sklearn(uri)
             return Table(name, uri, _frame_digest(frame), source.read, frame=frame)
@@ -66,7 +67,9 @@ def locate(name: str, source: Source, settings: Settings) -> Table:
                 raise DataError(f"{uri}: a download needs data.sources.{name}.sha256: the accepted digests")
             # A folder per content: two addresses may end in the same name.
             folder = settings.downloads / source.sha256[0][:8] if source.sha256 else settings.downloads
-            found = download.fetch(uri, folder, source.sha256, tried)
+            settings.home.mkdir(parents=True, exist_ok=True)
+            with database.file_lock(str(settings.home / "download"), "download", DOWNLOAD_S):  # one after another
+                found = download.fetch(uri, folder, source.sha256, tried)
         elif scheme:
             raise DataError(f"{uri}: no source kind {scheme!r}; use a file name, https, sklearn or synthetic")
         else:
@@ -77,6 +80,13 @@ def locate(name: str, source: Source, settings: Settings) -> Table:
     mend = "Put the file in one of these folders, or name its folder in RATCHET_DATA"
     mend = mend if is_name else "Is the address right, and does this machine reach it?"
     raise DataError(f"data.sources.{name}: not found; tried {', '.join(dict.fromkeys(tried))}. {mend}")
+
+
+def _scheme(uri: str) -> str:
+    try:
+        return urlsplit(uri).scheme if "://" in uri else ""
+    except ValueError as error:
+        raise DataError(f"{uri[:100]!r} is no address: {error}") from None
 
 
 def _on_this_machine(uri: str) -> bool:

@@ -20,9 +20,7 @@ def literal(text: str) -> str:
 def in_short(error: Exception) -> str:
     """The first two lines that tell something and quote no row."""
     # What its writing threads ran into comes as JSON.
-    inner = re.search(
-        r'"exception_message":"(Could not write file \\".*?\\": [^"\\]*)"', str(error)
-    )  # of its own thread
+    inner = re.search(r'"exception_message":"(Could not write file \\".*?\\": [^"\\]*)"', str(error))
     lines = [line.strip() for line in (inner[1].replace('\\"', '"') if inner else str(error)).splitlines()]
     told = [line for line in lines if line.strip("^") and not line.startswith(("Original Line", "LINE "))]
     return " ".join(told[:2])[:300] or type(error).__name__

@@ -3,9 +3,10 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 AGAIN_S, LONGEST_WAIT_S = 0.02, 5
@@ -62,27 +63,43 @@ def _in_database(frame: FrameType | None) -> bool:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put the first SIGINT or SIGTERM off until the end; a second one is heard at once."""
+    """Put SIGINT and SIGTERM off until the end; the second of a kind is heard as ever.
+
+    One of each is one wish: `mlflow run` sends SIGTERM after the Ctrl-C that the terminal has sent already.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    former = {sign: signal.getsignal(sign) for sign in STOPS if signal.getsignal(sign) is not signal.SIG_IGN}
     came: list[int] = []
 
     def put_off(number: int, frame: FrameType | None) -> None:
         came.append(number)
-        if len(came) > 1:
-            raise KeyboardInterrupt
+        if came.count(number) > 1:
+            _hear(former[signal.Signals(number)], number, frame)
 
-    former = {sign: signal.signal(sign, put_off) for sign in STOPS}
     try:
+        for sign in former:
+            signal.signal(sign, put_off)
         yield
     finally:
         try:
-            for sign, handler in former.items():
-                signal.signal(sign, handler)
+            _restore(former)
         except KeyboardInterrupt:
-            for sign, handler in former.items():
-                signal.signal(sign, handler)
+            _restore(former)
             raise
     if came:
+        raise KeyboardInterrupt
+
+
+def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
+    for sign, handler in handlers.items():
+        signal.signal(sign, handler)
+
+
+def _hear(handler: Any, number: int, frame: FrameType | None) -> None:
+    """Do what a handler does; what the system does by itself is to end the process."""
+    if callable(handler):
+        handler(number, frame)
+    else:
         raise KeyboardInterrupt

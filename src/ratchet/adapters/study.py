@@ -2,12 +2,15 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import process
 from ratchet.config import METRICS, Search
+from ratchet.errors import ServerError
+from ratchet.settings import masked
 
 if TYPE_CHECKING:
     import optuna
@@ -93,6 +96,19 @@ def enqueue(study: "optuna.Study", queue: Sequence[Mapping[str, Any]], most: int
     return waiting
 
 
+@contextmanager
+def reached(url: str) -> Iterator[None]:
+    """Turn what the database says into one line that names it."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ServerError(f"RATCHET_DATABASE_URL ({masked(url)}): {reason[:300]}") from None
+
+
 def opened(plan: Plan, url: str) -> "optuna.Study":
     """Open the study, making its tables on first use: of several workers one at a time, since Optuna checks first."""
     import optuna
@@ -143,9 +159,10 @@ def importance(plan: Plan, url: str, family: str) -> dict[str, float]:
     """
     import optuna
 
-    whole = opened(plan, url)
+    with reached(url):
+        whole = opened(plan, url)
+        complete = [t for t in whole.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
     mine = optuna.create_study(direction=whole.direction)
-    complete = [t for t in whole.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
     mine.add_trials([t for t in complete if t.params.get("family") == family])
     prefix = f"{family}."
     names = {name for t in mine.get_trials(deepcopy=False) for name in t.params if name.startswith(prefix)}

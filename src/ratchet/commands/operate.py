@@ -1,6 +1,5 @@
 """The commands for what people do with the result, and for the first task."""
 
-import sys
 from typing import Any
 
 import click
@@ -46,7 +45,6 @@ def serve(stage: str, port: int, env_manager: str, as_json: bool, **options: Any
         with operation.serving(folder, port or operation.free_port(), env_manager, session.settings) as server:
             if as_json:
                 console.as_json({"task": session.task.name, "url": server.url, "model_uri": version.uri})
-                sys.stdout.flush()
             else:
                 console.say(f"{version.uri} ({version.stage}) answers at {server.url}/invocations; Ctrl-C stops it")
             try:
@@ -75,7 +73,8 @@ def status(as_json: bool, **options: Any) -> None:
 @click.option("--sep", metavar="TEXT", help="Separator of a delimited file; unset: seen.")
 def init(source: str, target: str, **options: str | None) -> None:
     """Write a commented task to stdout, from a look at the data."""
+    from ratchet import console
     from ratchet.operate import init as operation
     from ratchet.settings import Settings
 
-    sys.stdout.write(operation.draft(source, target, Settings.from_env(), **options))
+    console.text(operation.draft(source, target, Settings.from_env(), **options))

@@ -65,7 +65,7 @@ def draft(
         *_source(uri, table, named),
         *_data(target, kind, values, described),
         *_rest(kind, classes, target, described),
-        *(f"# {finding}" for finding in odd),
+        *(f"# {' '.join(finding.split())}" for finding in odd),
     ]
     return "\n".join(lines) + "\n"
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ratchet.adapters import files, records
-from ratchet.steps import preprocess, train
+from ratchet.adapters import files, records, registry
+from ratchet.steps import evaluate, preprocess, train
 from ratchet.steps.session import Session, digest_of
 
 # Rough figures of one laptop core, only to tell a minute from an hour.
@@ -22,7 +22,9 @@ def plan(session: Session) -> dict[str, Any]:
     else:
         rows, columns = _look(session)
     trained = records.find_finished(client, "train", digest_of(train.inputs(session)))
-    reused = {"preprocess": bool(known), "train": bool(trained), "evaluate": False, "promote": False}
+    champion = registry.in_stage(client, task.name, registry.PRODUCTION)
+    judged = records.find_finished(client, "evaluate", digest_of(evaluate.inputs(session, champion)))
+    reused = {"preprocess": bool(known), "train": bool(trained), "evaluate": bool(judged), "promote": False}
     search_s = 0.0 if trained and not session.force else min(_search_s(session, rows, columns), task.search.timeout_s)
     width = 2 ** (task.features.hash_bits + 1) if task.features.kind == "text" else columns
     table_bytes = rows * (600 if task.features.kind == "text" else columns * 4)

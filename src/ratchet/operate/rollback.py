@@ -18,7 +18,8 @@ def rollback(session: Session) -> tuple[Version, Version]:
         champion = registry.in_stage(session.client, name, PRODUCTION)
         if champion is None:
             raise RatchetError(f"{name}: nothing is in Production, so there is nothing to roll back")
-        if bearer and bearer.number != champion.number and bearer.tags.get(FORMER) == str(champion.number):
+        came_back = bearer and bearer.number != champion.number and bearer.tags.get(FORMER) == str(champion.number)
+        if bearer and came_back and champion.tags.get(FORMER) != str(bearer.number):
             return bearer, champion  # a rollback that was killed half-way is now complete
         number = champion.tags.get(FORMER)
         known = {version.number: version for version in registry.versions(session.client, name)}

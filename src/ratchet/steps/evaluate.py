@@ -58,7 +58,10 @@ def evaluate(session: Session, parent: Run | None = None) -> Evaluated:
         run.log_json(report, "evaluation.json")
         return Evaluated(run.id, trained, report)
 
-    return session.do(Step("evaluate", inputs(session, champion), recall, work), parent)
+    def told() -> dict[str, str]:
+        return inputs(session, champion)
+
+    return session.do(Step("evaluate", told(), recall, work, settled=told), parent)
 
 
 def inputs(session: Session, champion: Version | None) -> dict[str, str]:

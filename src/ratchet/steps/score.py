@@ -1,5 +1,7 @@
 """Step 5: a file of rows in, a file of rows with answers out, in one pass of flat memory."""
 
+import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +71,7 @@ def _write(session: Session, table: Table, scorer: Any, output: Path) -> int:
 
 
 def _written(session: Session, table: Table, scorer: Any, output: Path, from_sample: bool) -> int:
-    partial = output.with_name(f".{output.name}.part")
+    partial = output.with_name(f".{output.name}.{os.getpid()}.part")
     writer, rows = None, 0
     try:
         with session.work_folder() as folder:
@@ -118,18 +120,20 @@ def _batches(
                 whole = pa.Table.from_batches([batch])
                 read = whole.select([READ + name for name in inputs]).rename_columns(list(inputs))
                 yield whole.select(columns), read.to_pandas()
-        except duckdb.ConversionException as error:
-            raise DataError(f"{table.origin}: {_odd_cell(db, inputs) or str(error).splitlines()[0]}") from None
-        except duckdb.Error as error:
-            raise DataError(f"{table.origin}: {str(error).splitlines()[0]}") from None
+        except (duckdb.Error, OSError) as error:  # in the middle of a stream pyarrow raises DuckDB's as its own
+            odd = "" if from_sample else _odd_cell(db, inputs)
+            raise DataError(f"{table.origin}: {odd or str(error).splitlines()[0]}") from None
 
 
 def _odd_cell(db: duckdb.DuckDBPyConnection, inputs: Mapping[str, str]) -> str:
-    """Name the first cell that is not of the type which the model reads."""
+    """Name the first cell that is not of the type which the model reads; empty if it is not found."""
+    found = None
     for name, kind in inputs.items():
         cell, numbered = quoted(name), "SELECT *, row_number() OVER () AS ratchet_row FROM input"
         odd = f"{cell} IS NOT NULL AND TRY_CAST({cell} AS {delimited.DUCKDB_TYPES[kind]}) IS NULL"
-        if found := db.execute(f"SELECT ratchet_row, {cell} FROM ({numbered}) WHERE {odd} LIMIT 1").fetchone():
+        with contextlib.suppress(duckdb.Error):
+            found = db.execute(f"SELECT ratchet_row, {cell} FROM ({numbered}) WHERE {odd} LIMIT 1").fetchone()
+        if found:
             shown = str(found[1])[:80]
             return f"row {found[0]:,}: {name!r} is {shown!r}, not a {kind}; if it is missing, leave it empty"
     return ""

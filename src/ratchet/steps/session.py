@@ -96,8 +96,9 @@ class Session:
                 return self._recalled(step, found)
             self.progress.step(step.name, "running")
             result = step.work(run)
-            run.log_json(step.inputs, INPUTS)
-            run.set_tags({records.KEY: key})
+            inputs = step.settled() if step.settled else step.inputs
+            run.log_json(inputs, INPUTS)
+            run.set_tags({records.KEY: digest_of(inputs)})
         self.progress.step(step.name, "done")
         return result
 
@@ -123,13 +124,15 @@ class Session:
 class Step(Generic[Result]):
     """One step of a task. inputs: name -> digest or value of all that the result depends on.
 
-    recall: reads the result from a finished run; work: makes it in a new one.
+    recall: reads the result from a finished run; work: makes it in a new one; settled: the inputs as they are after
+    the work, where it brings some of them itself.
     """
 
     name: str
     inputs: Mapping[str, str]
     recall: Callable[[str], Result]
     work: Callable[[Run], Result]
+    settled: Callable[[], Mapping[str, str]] | None = None
 
 
 def digest_of(inputs: Mapping[str, str]) -> str:
