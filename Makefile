@@ -40,8 +40,10 @@ bench: setup  ## every figure of the README and docs/benchmarks.md, each beside 
 	@python benchmarks/preprocess.py
 	@python benchmarks/volume.py
 	@python benchmarks/scoring.py
+	@python benchmarks/tasks.py
 	@python benchmarks/quality.py
 	@python benchmarks/search.py --plot docs/images/search.png
+	@python benchmarks/search_profile.py
 
 faults: setup  ## the faults at full count: 50 kills, a line of a gigabyte, a million levels
 	@RATCHET_FAULTS=full pytest tests/faults

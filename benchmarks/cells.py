@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PLACE = ROOT / ".bench"  # what can be made anew: peers' rows and environments
 RESULTS = ROOT / "benchmarks" / "results"
 RECORDING = ("steps/trials.py", "adapters/trialruns.py", "adapters/tracking.py")
+MEANING = ("config.py", "taskfile.py")
 
 
 def once(benchmark: str, cell: Iterable[object], of: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def once(benchmark: str, cell: Iterable[object], of: str, measure: Callable[[], 
     known = _read(path).get(name, {})
     if known.get("of") == of:
         return known
-    found: dict[str, Any] = _short({"of": of, **measure()})
+    found: dict[str, Any] = _short({"of": of, **measure(), "commit": head(), "machine": machine()})
     path.parent.mkdir(exist_ok=True)
     PLACE.mkdir(exist_ok=True)
     with (PLACE / f"{benchmark}.lock").open("w") as lock:
@@ -52,19 +53,35 @@ def _short(value: Any) -> Any:
 def engine(task: str, *more: Path) -> str:
     """Return the digest of what the models of a shipped task hang on, so that its figures outlive changes elsewhere.
 
-    That is the code that Ratchet itself names for its steps (and what records trials, for their speed), the task's
-    file, the lock, and `more`.
+    That is the code that Ratchet itself names for its steps (and what records trials, for their speed), what a task
+    may say and its defaults, the task's file and the features that it shares, the lock, and `more`.
     """
     from ratchet.steps import preprocess, train
 
-    code = [ROOT / "src" / "ratchet" / name for name in {*preprocess.CODE, *train.CODE, *RECORDING}]
+    code = [ROOT / "src" / "ratchet" / name for name in {*preprocess.CODE, *train.CODE, *RECORDING, *MEANING}]
     files = {file for place in code for file in (place.rglob("*.py") if place.is_dir() else [place])}
-    return digest(*sorted(files), ROOT / "configs" / f"{task}.yaml", ROOT / "requirements.lock", *more)
+    told = [ROOT / "configs" / f"{task}.yaml", *sorted((ROOT / "configs" / "features").glob("*.yaml"))]
+    return digest(*sorted(files), *told, ROOT / "requirements.lock", *more)
 
 
 def digest(*files: Path) -> str:
     """Return the digest of some files: a peer's figures hold as long as its script is the same."""
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def publish(table: str, page: Path, name: str) -> None:
+    """Put a table between the marks of that name on a page."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    text = page.read_text(encoding="utf-8")
+    before, after = text.split(begin)[0], text.split(end)[1]
+    page.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
+
+
+def measured(cells: Iterable[Mapping[str, Any]]) -> str:
+    """Return where and at which commits cells were measured, in words."""
+    found = [(each.get("machine", "an unnamed machine"), each.get("commit", "unknown")) for each in cells]
+    machines, commits = (set(parts) for parts in zip(*found, strict=True))
+    return f"{'; '.join(sorted(machines))}, commit {', '.join(f'`{commit}`' for commit in sorted(commits))}"
 
 
 def machine() -> str:

@@ -1,4 +1,4 @@
-"""The shipped tasks, each from its YAML to Production, as the README's table: `python benchmarks/tasks.py [--json]`.
+"""The shipped tasks, each from its YAML to Production: `python benchmarks/tasks.py [--json]`, into docs/benchmarks.md.
 
 Each runs in a fresh store, once, with the budget and the seed of its YAML; figures are of the test side.
 """
@@ -6,7 +6,6 @@ Each runs in a fresh store, once, with the budget and the seed of its YAML; figu
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -15,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+from cells import ROOT, head, machine, publish
+
 # What others reached, with the data's README as the source; "measured" there means on exactly these files.
 PUBLISHED = {
     "quickstart": ("roc_auc", "the truth itself: {truth}"),
@@ -68,7 +67,7 @@ def measure(name: str) -> dict[str, Any]:
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """Return the README's table."""
+    """Return the table."""
     lines = [
         "| task | rows (test) | metric | ours (95 % interval) | the rule | published | minutes | stage |",
         "| --- | --: | --- | --- | --: | --- | --: | --- |",
@@ -76,22 +75,15 @@ def table(found: list[dict[str, Any]]) -> str:
     for f in found:
         low, high = f["interval"]
         lines.append(
-            f"| [`{f['task']}`](configs/{f['task']}.yaml) | {f['rows']:,} ({f['test_rows']:,}) | {f['metric']}"
+            f"| [`{f['task']}`](../configs/{f['task']}.yaml) | {f['rows']:,} ({f['test_rows']:,}) | {f['metric']}"
             f" | **{f['value']:.3f}** ({low:.3f} to {high:.3f}) | {f['rule']:.3f} | {f['published']}"
             f" | {f['minutes']:.1f} | {f['stage']} |"
         )
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    said = (
-        f"One run each with the YAML's own seed, {datetime.now(UTC):%Y-%m-%d}, {machine}: `python benchmarks/tasks.py`."
-    )
-    note = (
-        "Published figures come from other splits, often cross-validation, so they show the neighbourhood, not a race."
-    )
-    return "\n".join([*lines, "", f"{said} {note}"])
+    return "\n".join([*lines, "", f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, commit `{head()}`."])
 
 
 def main() -> None:
-    """Measure the tasks that are named, or all; write the table into the README."""
+    """Measure the tasks that are named, or all; put the table of all on its page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tasks", nargs="*", default=list(PUBLISHED))
     parser.add_argument("--json", action="store_true")
@@ -102,10 +94,7 @@ def main() -> None:
         return
     print(table(found))
     if options.tasks == list(PUBLISHED):
-        readme = ROOT / "README.md"
-        text = readme.read_text(encoding="utf-8")
-        before, after = text.split(BEGIN)[0], text.split(END)[1]
-        readme.write_text(f"{before}{BEGIN}\n{table(found)}\n{END}{after}", encoding="utf-8")
+        publish(table(found), ROOT / "docs" / "benchmarks.md", "tasks")
 
 
 if __name__ == "__main__":
