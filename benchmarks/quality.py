@@ -133,7 +133,7 @@ def row(name: str, found: dict[str, Any]) -> str:
     return (
         f"| [`{name}`](configs/{name}.yaml) | {found['metric']}"
         f" | **{found['mean']:.4f}** ± {found['spread']:.4f}{against}"
-        f" | {found['model_mb']:.1f} MB | {GOALS[name]} | {published} |"
+        f" | {found['seeds']} | {found['model_mb']:.1f} MB | {GOALS[name]} | {published} |"
     )
 
 
@@ -160,11 +160,11 @@ def main() -> None:
     where = measured(each for seeds in cells.values() for each in seeds)
     table = "\n".join(
         [
-            "| task | metric on test | ours: mean ± spread | model | goal | published |",
-            "| --- | --- | --- | --: | --- | --- |",
+            "| task | metric on test | ours: mean ± spread | seeds | model | goal | published |",
+            "| --- | --- | --- | --: | --: | --- | --- |",
             *(row(name, each) for name, each in found.items()),
             "",
-            f"{options.seeds} seeds of split and search each, {where}: `python benchmarks/quality.py`.",
+            f"Seeds of split and search; {where}: `python benchmarks/quality.py`.",
         ]
     )
     print(table)
