@@ -132,14 +132,14 @@ def _plain(text: str) -> str:
 class TextEncoder:
     """Texts become hashed n-grams: log counts times inverse document frequency, each row of length one.
 
-    Hashing needs no vocabulary, so the state is one array of weights, shape (features,).
+    Hashing needs no vocabulary, so the state is one array of weights, shape (features,), float16.
     """
 
     column: str
     characters: tuple[int, int] | None
     words: tuple[int, int] | None
     bits: int
-    idf: np.ndarray = field(default_factory=lambda: np.ones(1, dtype=np.float32), compare=False)
+    idf: np.ndarray = field(default_factory=lambda: np.ones(1, dtype=np.float16), compare=False)
 
     @property
     def inputs(self) -> dict[str, str]:
