@@ -128,11 +128,12 @@ def summary(name: str, cells: list[dict[str, Any]]) -> dict[str, Any]:
 
 def row(name: str, found: dict[str, Any]) -> str:
     """Return a task's line of the table."""
+    spread = f" ± {found['spread']:.4f}" if found["seeds"] > 1 else ""
     against = "".join(f"; {found[k]:+.4f} to the {k[6:]}" for k in found if k.startswith("minus_"))
     published = PUBLISHED[name][1].format(truth="see left")
     return (
         f"| [`{name}`](configs/{name}.yaml) | {found['metric']}"
-        f" | **{found['mean']:.4f}** ± {found['spread']:.4f}{against}"
+        f" | **{found['mean']:.4f}**{spread}{against}"
         f" | {found['seeds']} | {found['model_mb']:.1f} MB | {GOALS[name]} | {published} |"
     )
 

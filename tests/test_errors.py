@@ -20,6 +20,7 @@ FULL, LOCKED = os.strerror(errno.ENOSPC), os.strerror(errno.EROFS)
         (OSError(errno.ENAMETOOLONG, "File name too long", "a" * 9_000), f"{'a' * 300}…: the name is too long; give"),
         (OSError(errno.EROFS, LOCKED, "out/b"), "out/b: nothing can be written here; work in a folder"),
         (DataError(f'data: Could not write file "a.parquet": {FULL}'), f'"a.parquet": {FULL}; free some'),
+        (ServerError("http://host: (sqlite3.OperationalError) database or disk is full"), "is full; free some"),
         (ServerError("sqlite:///m.db: (sqlite3.OperationalError) database or disk is full"), "is full; free some"),
         (MemoryError(), "too little memory; give it more"),
         (RuntimeError("can't start new thread"), "too little memory; give it more"),

@@ -86,7 +86,7 @@ def test_an_address_that_cannot_be_opened_is_told_without_its_password(given, tm
         pytest.raises(ServerError, match=r"me:\*\*\*@db.*: cannot be locked: "),
         database.lock(Settings("", given, (), tmp_path), "promote-churn"),
     ):
-        pass
+        raise AssertionError("it is locked")
 
 
 def test_the_folder_of_an_sqlite_file_is_made(tmp_path):

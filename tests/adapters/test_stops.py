@@ -68,32 +68,21 @@ def test_what_must_not_be_seen_half_done_is_done_first() -> None:
     assert seen == ["done"]
 
 
-def test_the_two_signals_that_one_ctrl_c_becomes_under_mlflow_run_are_one_wish() -> None:
-    seen = []
+@pytest.mark.parametrize(("second", "seen"), [(signal.SIGTERM, ["done"]), (signal.SIGINT, [])], ids=str)
+def test_what_mlflow_run_makes_of_one_ctrl_c_is_one_wish_and_a_second_ctrl_c_is_heard_at_once(
+    second: int, seen: list[str]
+) -> None:
+    did: list[str] = []
 
     @stops.uninterrupted()
     def work() -> None:
         signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGTERM)
-        seen.append("done")
+        signal.raise_signal(second)
+        did.append("done")
 
     with pytest.raises(KeyboardInterrupt):
         work()
-    assert seen == ["done"]
-
-
-def test_a_second_ctrl_c_is_heard_at_once() -> None:
-    seen = []
-
-    @stops.uninterrupted()
-    def work() -> None:
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-        seen.append("done")
-
-    with pytest.raises(KeyboardInterrupt):
-        work()
-    assert not seen
+    assert did == seen
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 

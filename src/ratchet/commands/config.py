@@ -18,15 +18,11 @@ def check(file: str) -> None:
     from ratchet.core import asked
     from ratchet.taskfile import load
 
-    task, faults = load(file), []
-    kind = task.problem.kind
-    for ask in (asked.metric, asked.spaces) if kind else (asked.spaces,):
-        try:
-            ask(task, kind or "binary")  # its spaces hold what those of the others do
-        except ConfigError as error:
-            faults.append(f"{file}: {error}")
-    if faults:
-        raise ConfigError("\n".join(faults))
+    task = load(file)
+    try:
+        asked.check(task, task.problem.kind)
+    except ConfigError as error:
+        raise ConfigError("\n".join(f"{file}: {line}" for line in str(error).splitlines())) from None
     console.say(f"{file}: task {task.name!r} is right")
 
 

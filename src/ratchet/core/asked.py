@@ -7,10 +7,18 @@ from ratchet.errors import ConfigError
 
 
 def check(task: Task, kind: Kind | None) -> None:
-    """Raise ConfigError for a metric, family or parameter that does not suit; kind: None where it is not known yet."""
-    if kind:
-        metric(task, kind)
-    spaces(task, kind or "binary")  # its spaces hold what those of the others do
+    """Raise ConfigError for a metric, family or parameter that does not suit, a line for each.
+
+    kind: None where it is not known yet.
+    """
+    faults = []
+    for ask in (metric, spaces) if kind else (spaces,):
+        try:
+            ask(task, kind or "binary")  # its spaces hold what those of the others do
+        except ConfigError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigError("\n".join(faults))
 
 
 def metric(task: Task, kind: str) -> str:
