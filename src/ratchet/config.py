@@ -6,6 +6,7 @@ The one home of defaults and bounds. `taskfile.py` reads a file into these model
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple, Self, TypeVar
+from unicodedata import normalize
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -55,6 +56,10 @@ def _in_grammar(text: str) -> str:
     return text
 
 
+def _composed(name: str) -> str:
+    return normalize("NFC", name)
+
+
 def _yaml_read_yes_as_true(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError('YAML reads Yes, No, on and off as true and false; write it in quotes: "Yes"')
@@ -63,6 +68,7 @@ def _yaml_read_yes_as_true(value: object) -> object:
 
 MetricName = Annotated[str, AfterValidator(_known_metric)]
 Formula = Annotated[str, AfterValidator(_in_grammar)]
+Column = Annotated[str, AfterValidator(_composed)]  # as columns are named when rows are read
 NOT_BOOL = BeforeValidator(_yaml_read_yes_as_true)
 
 
@@ -136,13 +142,13 @@ class Data(Section):
     )
     query: str | None = Field(None, description="SQL (DuckDB) over the named sources; needed with several.")
     collected: Collected = Field(Collected(), description="Collection: by whom, when, under which licence.")
-    target: str = Field(min_length=1, description="Column to predict.")
+    target: Column = Field(min_length=1, description="Column to predict.")
     positive: Annotated[str | int | float, NOT_BOOL] | None = Field(
         None, description="The positive class of a binary target."
     )
-    id: str | None = Field(None, description="Column that names a row; never a feature.")
-    drop: tuple[str, ...] = Field((), description="Columns that are not features.")
-    truth: str | None = Field(None, description="Column with the true probability (synthetic data only).")
+    id: Column | None = Field(None, description="Column that names a row; never a feature.")
+    drop: tuple[Column, ...] = Field((), description="Columns that are not features.")
+    truth: Column | None = Field(None, description="Column with the true probability (synthetic data only).")
 
     @model_validator(mode="after")
     def _the_target_is_nothing_else(self) -> Self:
@@ -176,14 +182,14 @@ class GroupSplit(_Shares):
     """Rows that agree in the columns stay on one side."""
 
     by: Literal["group"]
-    columns: tuple[str, ...] = Field(min_length=1, description="Columns that make the group.")
+    columns: tuple[Column, ...] = Field(min_length=1, description="Columns that make the group.")
 
 
 class TimeSplit(_Shares):
     """Oldest rows to train, newest to test; equal times stay on one side."""
 
     by: Literal["time"]
-    column: str = Field(description="Column with the time.")
+    column: Column = Field(description="Column with the time.")
 
 
 class _Official(Section):
@@ -195,7 +201,7 @@ class ColumnSplit(_Official):
     """By the values of a column."""
 
     by: Literal["column"]
-    column: str = Field(description="Column that names the side.")
+    column: Column = Field(description="Column that names the side.")
     train: tuple[Annotated[str | int, NOT_BOOL], ...] = Field(min_length=1, description="Its values for train.")
     test: tuple[Annotated[str | int, NOT_BOOL], ...] = Field(min_length=1, description="Its values for test.")
 
@@ -214,16 +220,16 @@ Split = Annotated[HashSplit | GroupSplit | TimeSplit | ColumnSplit | SourceSplit
 class Definitions(Section):
     """Features that several tasks share: a file named in `features.use`."""
 
-    categorical: tuple[str, ...] = Field((), description="Columns whose numbers are names.")
-    numeric: tuple[str, ...] = Field((), description="Columns that are numbers.")
-    derive: dict[str, Formula] = Field({}, description="New numeric columns, by expression.")
+    categorical: tuple[Column, ...] = Field((), description="Columns whose numbers are names.")
+    numeric: tuple[Column, ...] = Field((), description="Columns that are numbers.")
+    derive: dict[Column, Formula] = Field({}, description="New numeric columns, by expression.")
 
 
 class Features(Definitions):
     """How rows become numbers; what is not named is inferred and shown."""
 
     kind: Literal["tabular", "text"] = Field("tabular", description="A table or texts.")
-    text: str | None = Field(None, description="Column with the text; unset: the only one left.")
+    text: Column | None = Field(None, description="Column with the text; unset: the only one left.")
     characters: tuple[int, int] | None = Field((1, 4), description="Lengths of character n-grams within words.")
     words: tuple[int, int] | None = Field((1, 2), description="Lengths of word n-grams.")
     hash_bits: int = Field(20, ge=10, le=24, description="n-grams are hashed into 2^hash_bits features.")

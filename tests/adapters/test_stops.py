@@ -3,10 +3,13 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
+import xgboost
 
 from ratchet.adapters import stops
 
@@ -44,6 +47,39 @@ def test_a_transaction_is_brought_to_its_end_and_then_the_signal_is_heard_even_b
     with pytest.raises(KeyboardInterrupt):
         work()
     assert seen == ["committed"]
+
+
+class Batch(xgboost.DataIter):
+    """Rows that XGBoost asks for from C, where an exception would be printed and lost."""
+
+    rows: Any = np.arange(8.0).reshape(4, 2)
+    given = False
+
+    def next(self, input_data: Any) -> bool:
+        if self.given:
+            return False
+        signal.raise_signal(signal.SIGINT)
+        input_data(data=self.rows, label=np.array([0, 1, 0, 1]))
+        self.given = True
+        return True
+
+    def reset(self) -> None:
+        self.given = False
+
+
+class Closing:
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("work", [lambda: xgboost.QuantileDMatrix(Batch()), Closing], ids=["callback", "finalizer"])
+def test_a_signal_is_not_lost_where_python_could_only_print_it(
+    work: Callable[[], object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the signal is heard after the work
+        work()
+        threading.Event().wait(60)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_transaction_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import random
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -23,7 +24,7 @@ ROWS = 60
 SENTENCE = "we called the customer about the bill and were told to call again"
 ODD = ["a,b", 'say "x"', 'a, "b"', "a: b", "고객", "yes", "1", "null", "~", "x]", "{x}", "# x", "- a", "it's", "\\",
        "a\tb", " a ", "1:30", "2024-01-01", "=", "<<", "*a", "&a", "!a", "%a", "a,\nb", "\x85", "\u2028", "\ufeffa",
-       "y" * 300]  # fmt: skip
+       "y" * 300, "e\u0301", "\uf900"]  # fmt: skip
 Write = Callable[..., str]
 
 
@@ -259,7 +260,8 @@ def test_any_word_in_any_place_is_read_back_as_it_is(write: Write, odd: str) -> 
     }
     with parquet(columns) as uri:
         task = drafted(uri, f"{odd}?", uncommented="categorical: ")
-    assert (task.data.target, task.data.positive, task.data.id) == (f"{odd}?", odd, f"{odd} id")
-    assert task.features.categorical == (f"{odd} kids",)
+    name = unicodedata.normalize("NFC", odd)
+    assert (task.data.target, task.data.positive, task.data.id) == (f"{name}?", odd, f"{name} id")
+    assert task.features.categorical == (f"{name} kids",)
     with parquet({odd: [f"{SENTENCE}, {row}" for row in range(ROWS)], "left_": plain["left"]}) as uri:
-        assert drafted(uri, "left_").features.text == odd
+        assert drafted(uri, "left_").features.text == name

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: heard at once, except in the middle of what others would see half-done."""
+"""SIGINT and SIGTERM: heard at once, except where the stop would be lost or would leave something half-done."""
 
 import signal
 import threading
@@ -10,6 +10,7 @@ from typing import Any
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 AGAIN_S, LONGEST_WAIT_S = 0.02, 5
+CALLED_BACK = ("_next_wrapper", "_reset_wrapper")  # by XGBoost, while it reads a QuantileDMatrix
 
 
 def hear() -> None:
@@ -21,10 +22,11 @@ def hear() -> None:
 
 
 class Stop:
-    """A signal handler that raises KeyboardInterrupt as soon as no transaction of a database is under way.
+    """A signal handler that raises KeyboardInterrupt as soon as the main thread is where it can be raised.
 
-    In the middle of one it would leave the database locked, and the run could not even be closed as KILLED; so it
-    waits, for LONGEST_WAIT_S at most.
+    In the middle of a transaction it would leave the database locked, and the run could not even be closed as KILLED.
+    What C code calls back, and a finalizer, cannot raise at all: the interpreter prints the exception and goes on. So
+    it waits, for LONGEST_WAIT_S at most.
     """
 
     def __init__(self) -> None:
@@ -35,7 +37,7 @@ class Stop:
         """Raise KeyboardInterrupt, or look again a moment later."""
         now = time.monotonic()
         self.since = now if self.since is None else self.since
-        if _in_database(frame) and now - self.since < LONGEST_WAIT_S:
+        if _must_end_first(frame) and now - self.since < LONGEST_WAIT_S:
             if not (self.pending and self.pending.is_alive()):
                 self.pending = threading.Timer(AGAIN_S, _send, [number])
                 self.pending.daemon = True
@@ -52,10 +54,12 @@ def _send(number: int) -> None:
         signal.pthread_kill(main, number)
 
 
-def _in_database(frame: FrameType | None) -> bool:
+def _must_end_first(frame: FrameType | None) -> bool:
     while frame:
-        name = str(frame.f_globals.get("__name__", ""))
-        if name.startswith(("sqlalchemy.", "mlflow.store.db.")) or name.endswith(".sqlalchemy_store"):
+        module, function = str(frame.f_globals.get("__name__", "")), frame.f_code.co_name
+        if module.startswith(("sqlalchemy.", "mlflow.store.db.")) or module.endswith(".sqlalchemy_store"):
+            return True
+        if function == "__del__" or (module == "xgboost.core" and function in CALLED_BACK):
             return True
         frame = frame.f_back
     return False

@@ -41,6 +41,7 @@ def draft(
         named = {key: value for key, value in (("encoding", encoding), ("sep", sep)) if value}
         source = Source(uris=(uri,), read=Read.model_validate(named))
         data = Data(sources={"data": source}, target=target)
+        target = data.target
         task = Task(name=name, data=data, problem=Problem())
     except ValidationError as error:
         fault = error.errors()[0]
