@@ -90,6 +90,10 @@ def machine() -> str:
 
 
 def head() -> str:
-    """Return the short commit that is checked out, with `-dirty` where files differ from it."""
-    words = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    """Return the short commit that is checked out, with `-dirty` where code or tasks differ from it."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "src", "configs", "benchmarks/*.py")  # results are written meanwhile
+    return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
