@@ -7,6 +7,7 @@ The one home of defaults and bounds. `taskfile.py` reads a file into these model
 from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 from unicodedata import normalize
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -75,8 +76,8 @@ NOT_BOOL = BeforeValidator(_yaml_read_yes_as_true)
 class Section(BaseModel):
     """A part of the file: frozen, and a key it does not know is a fault."""
 
-    # A bound that is NaN would never be met, and never be noticed.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # A bound that is NaN would never be met, and never be noticed; a default of 600 and a given 600.0 are one value.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
 
 class Hypothesis(Section):
@@ -110,14 +111,34 @@ class Read(Section):
     types: dict[str, Literal["number", "text", "date"]] = Field({}, description="Types that are not seen right.")
 
 
+DATABASES = ("postgresql", "postgres", "mysql", "mariadb", "sqlite", "oracle", "mssql", "bigquery")
+
+
+def is_database(uri: str) -> bool:
+    """Whether a source is a database, which answers data.query itself: one that SQLAlchemy knows, or BigQuery."""
+    scheme = uri.partition("://")[0] if "://" in uri else ""
+    return "+" in scheme or scheme in DATABASES
+
+
+def _without_password(uri: str) -> str:
+    password = urlsplit(uri).password if "://" in uri else None
+    if password and not password.startswith("${"):
+        raise ValueError(
+            "an address with a password in it would be on record with every run; write ${NAME} in its place, and set"
+            " NAME in the environment"
+        )
+    return uri
+
+
 class Source(Section):
     """One table."""
 
-    uris: tuple[str, ...] = Field(
+    uris: tuple[Annotated[str, AfterValidator(_without_password)], ...] = Field(
         min_length=1,
         description="Where the table is; the first that is there is taken. A bare file name is looked up in"
-        " the folders of RATCHET_DATA; also https://, sklearn://NAME, synthetic://NAME; a folder or a glob of"
-        " Parquet files.",
+        " the folders of RATCHET_DATA; also gs://BUCKET/PATH, https://, sklearn://NAME, synthetic://NAME; a folder or"
+        " a glob of Parquet files. A database that answers data.query: postgresql://HOST/NAME or another address of"
+        " SQLAlchemy, bigquery://PROJECT. ${NAME} stands for an environment variable.",
     )
     sha256: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = Field(
         (), description="Accepted digests of the file; none: not checked."
@@ -140,7 +161,12 @@ class Data(Section):
     sources: dict[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]{0,62}$")], Source] = Field(
         min_length=1, description="Named tables."
     )
-    query: str | None = Field(None, description="SQL (DuckDB) over the named sources; needed with several.")
+    query: str | None = Field(
+        None,
+        description="SQL (DuckDB) over the named sources; needed with several. Where the source is a database: its own"
+        " SQL, which runs there.",
+    )
+    max_gb: float = Field(10, gt=0, description="BigQuery: a query that would scan more is refused.")
     collected: Collected = Field(Collected(), description="Collection: by whom, when, under which licence.")
     target: Column = Field(min_length=1, description="Column to predict.")
     positive: Annotated[str | int | float, NOT_BOOL] | None = Field(
@@ -149,6 +175,19 @@ class Data(Section):
     id: Column | None = Field(None, description="Column that names a row; never a feature.")
     drop: tuple[Column, ...] = Field((), description="Columns that are not features.")
     truth: Column | None = Field(None, description="Column with the true probability (synthetic data only).")
+
+    @property
+    def asks_database(self) -> bool:
+        """Whether a database answers the query."""
+        return any(is_database(uri) for source in self.sources.values() for uri in source.uris)
+
+    @model_validator(mode="after")
+    def _a_database_is_asked_something(self) -> Self:
+        if self.asks_database and len(self.sources) > 1:
+            raise ValueError("a database answers data.query where the data is, so it is the only source")
+        if self.asks_database and not self.query:
+            raise ValueError("query is missing: what is the database asked?")
+        return self
 
     @model_validator(mode="after")
     def _the_target_is_nothing_else(self) -> Self:

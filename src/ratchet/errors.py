@@ -38,6 +38,10 @@ class ServerError(RatchetError):
     """A server (tracking, model) could not be reached or did not become healthy."""
 
 
+class Away(ServerError):
+    """A server, or the database, does not answer now; the same may succeed later."""
+
+
 # What only the machine is to blame for, by its sign: an errno, or the end of what a library underneath says.
 ROOM = "free some space there, then the same command goes on from here"
 LONGEST_PLACE = 300

@@ -8,6 +8,7 @@ from typing import Self
 
 from ratchet.errors import ConfigError
 
+PATIENCE_S = 900  # how long a server or database that is away is waited for
 SERVE_HOST, SERVE_PORT = "127.0.0.1", 5001
 
 
@@ -25,6 +26,7 @@ class Settings:
     data_folders: tuple[Path, ...]
     home: Path
     threads: int = 1
+    patience_s: float = PATIENCE_S
 
     @property
     def downloads(self) -> Path:
@@ -51,7 +53,15 @@ class Settings:
         data_folders = tuple(Path(folder) for folder in folders.split(":") if folder) or (Path("data"),)
         said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
         threads = int(said) if said.isdigit() and int(said) else os.cpu_count() or 1
-        return cls(tracking_uri, database_url, data_folders, home, threads)
+        return cls(tracking_uri, database_url, data_folders, home, threads, _patience_s())
+
+
+def _patience_s() -> float:
+    said = os.environ.get("RATCHET_PATIENCE_S") or str(PATIENCE_S)
+    try:
+        return float(said)
+    except ValueError:
+        raise ConfigError(f"RATCHET_PATIENCE_S: {said!r} is not a number of seconds") from None
 
 
 def _same_database(first: str, second: str) -> bool:

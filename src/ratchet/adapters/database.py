@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from ratchet.errors import ServerError
+from ratchet.errors import Away, ServerError
 from ratchet.settings import Settings, masked
 
 LOCK_WAIT_S, POLL_S = 30, 0.02
@@ -17,10 +17,9 @@ LOCK_WAIT_S, POLL_S = 30, 0.02
 def url(settings: Settings) -> str:
     """Return the SQLAlchemy URL, after making the folder of an SQLite file.
 
-    `postgresql://` means another driver to SQLAlchemy 2.1 than the one that is installed, so the driver is named.
     Raises ServerError for an address of another kind.
     """
-    address = re.sub("^postgres(ql)?://", "postgresql+psycopg2://", settings.database_url)
+    address = with_driver(settings.database_url)
     if address.startswith("sqlite:///"):
         Path(address.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     elif not address.startswith("postgresql"):
@@ -28,6 +27,29 @@ def url(settings: Settings) -> str:
             f"RATCHET_DATABASE_URL ({masked(address)}): give it as sqlite:///FILE or postgresql://HOST/NAME"
         )
     return address
+
+
+def with_driver(address: str) -> str:
+    """Return an address that names the driver: to SQLAlchemy 2.1 `postgresql://` means one that is not installed."""
+    return re.sub("^postgres(ql)?://", "postgresql+psycopg2://", address)
+
+
+def refuse_if_it_holds(address: str, table: str, whose: str) -> None:
+    """Refuse a database that is another program's, before anything is made in it.
+
+    Raises ServerError that says whose it is; a database that cannot be reached is for its next reader to tell.
+    """
+    from sqlalchemy import create_engine, inspect
+    from sqlalchemy.exc import SQLAlchemyError
+
+    engine = create_engine(address)
+    try:
+        if inspect(engine).has_table(table):
+            raise ServerError(f"{masked(address)}: it holds the tables of {whose} a database of its own")
+    except SQLAlchemyError:
+        return
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -57,7 +79,7 @@ def file_lock(address: str, name: str, wait_s: float) -> Iterator[None]:
             connection = stack.enter_context(closing(sqlite3.connect(path, timeout=0, isolation_level=None)))
             while not _begun(connection):
                 if time.monotonic() > deadline:
-                    raise ServerError(f"{name}: another process is at it since {wait_s:g} s; try again")
+                    raise Away(f"{name}: another process is at it since {wait_s:g} s; try again")
                 time.sleep(POLL_S)  # SQLite's own waiting hears no Ctrl-C
         except sqlite3.DatabaseError as error:
             raise ServerError(f"{path}: cannot be locked: {error}") from None
@@ -78,7 +100,7 @@ def _begun(connection: sqlite3.Connection) -> bool:
 @contextmanager
 def _advisory_lock(address: str, name: str, wait_s: float) -> Iterator[None]:
     from sqlalchemy import create_engine, text
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
     number, deadline = zlib.crc32(f"ratchet:{name}".encode()), time.monotonic() + wait_s
     with ExitStack() as stack:
@@ -89,8 +111,9 @@ def _advisory_lock(address: str, name: str, wait_s: float) -> Iterator[None]:
             connection = stack.enter_context(engine.connect())
             while not connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": number}).scalar():
                 if time.monotonic() > deadline:
-                    raise ServerError(f"{name}: another process is at it since {wait_s:g} s; try again")
+                    raise Away(f"{name}: another process is at it since {wait_s:g} s; try again")
                 time.sleep(POLL_S)
         except (SQLAlchemyError, ImportError, ValueError) as error:  # also a driver that is not here, or no port
-            raise ServerError(f"{masked(address)}: cannot be locked: {str(error).splitlines()[0][:300]}") from None
+            fault = Away if isinstance(error, OperationalError) else ServerError
+            raise fault(f"{masked(address)}: cannot be locked: {str(error).splitlines()[0][:300]}") from None
         yield

@@ -158,7 +158,7 @@ def attach_all(db: duckdb.DuckDBPyConnection, data: Data, split: Split) -> dict[
     if isinstance(split, SourceSplit):
         parts = (f"SELECT *, {literal(n)} AS {SOURCE} FROM {quoted(n)}" for n in (*split.train, *split.test))
         sql, place = " UNION ALL BY NAME ".join(parts), "data.sources"
-    elif data.query:
+    elif data.query and not data.asks_database:
         sql, place = f"SELECT * FROM ({_one_select(db, data.query)}\n)", "data.query"
     else:
         sql, place = f"SELECT * FROM {quoted(next(iter(data.sources)))}", "data.sources"

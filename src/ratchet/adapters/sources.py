@@ -21,8 +21,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pandas as pd
 import pyarrow as pa
 
-from ratchet.adapters import database, download, synthetic
-from ratchet.config import Read, Source
+from ratchet.adapters import bigquery, buckets, database, download, synthetic, warehouse
+from ratchet.adapters.warehouse import Question
+from ratchet.config import Read, Source, is_database
 from ratchet.errors import DataError, did_you_mean
 from ratchet.settings import Settings
 
@@ -51,10 +52,10 @@ class Table:
         return bool(self.files) and self.files[0].suffix.lower() == ".parquet"
 
 
-def locate(name: str, source: Source, settings: Settings) -> Table:
+def locate(name: str, source: Source, settings: Settings, question: Question | None = None) -> Table:
     """Return the first of the source's URIs that is there, checked and ready to be read.
 
-    Raises DataError that says what was tried, or which digest differs.
+    question: what a database is asked. Raises DataError that says what was tried, or which digest differs.
     """
     tried: list[str] = []
     for uri in source.uris:
@@ -70,8 +71,16 @@ def locate(name: str, source: Source, settings: Settings) -> Table:
             settings.home.mkdir(parents=True, exist_ok=True)
             with database.file_lock(str(settings.home / "download"), "download", DOWNLOAD_S):  # one after another
                 found = download.fetch(uri, folder, source.sha256, tried)
+        elif scheme == "gs":
+            found = buckets.fetch(uri, settings.downloads, tried)
+        elif is_database(uri):
+            ask = bigquery.query if scheme == "bigquery" else warehouse.query
+            answer = ask(uri, question or Question(""), settings.home / "cache" / "queries", f"data.sources.{name}")
+            _accept(answer.digest, uri, name, source)
+            return Table(name, uri, answer.digest, source.read, (answer.file,))
         elif scheme:
-            raise DataError(f"{uri}: no source kind {scheme!r}; use a file name, https, sklearn or synthetic")
+            raise DataError(f"{uri}: no source kind {scheme!r}; use a file name, gs, https, a database, sklearn or"
+                            " synthetic")  # fmt: skip
         else:
             found = _look_up(uri, settings, tried)
         if found:
@@ -114,14 +123,18 @@ def _look_up(uri: str, settings: Settings, tried: list[str]) -> tuple[Path, ...]
 def _checked(name: str, uri: str, found: tuple[Path, ...], source: Source, settings: Settings) -> Table:
     digests = [_file_digest(path) for path in found]
     for path, digest in zip(found, digests, strict=True):
-        if source.sha256 and digest not in source.sha256:
-            raise DataError(
-                f"{path}: sha256 is {digest}, data.sources.{name}.sha256 accepts {', '.join(source.sha256)}; the"
-                " file has changed or is another one: if it is the one you want, put its digest there"
-            )
+        _accept(digest, path, name, source)
     files = tuple(_readable(path, digest, source.read, settings) for path, digest in zip(found, digests, strict=True))
     whole = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     return Table(name, uri, whole, source.read, files)
+
+
+def _accept(digest: str, origin: str | Path, name: str, source: Source) -> None:
+    if source.sha256 and digest not in source.sha256:
+        raise DataError(
+            f"{origin}: sha256 is {digest}, data.sources.{name}.sha256 accepts {', '.join(source.sha256)}; the"
+            " file has changed or is another one: if it is the one you want, put its digest there"
+        )
 
 
 def _file_digest(path: Path) -> str:
