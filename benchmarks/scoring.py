@@ -8,14 +8,13 @@ signature; both answer the same rows, and their probabilities are held against e
 import argparse
 import json
 import os
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,22 +82,16 @@ def save_peer(peer: Any, rows: pd.DataFrame, folder: Path) -> None:
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Run `mlflow models serve` with one worker; yield its address."""
-    from ratchet.operate.serve import free_port, is_healthy
+    from ratchet.adapters.servers import answers, free_port, running
 
     port = free_port()
     words = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder), "-h", "127.0.0.1", "-p", str(port),
              "--env-manager", "local", "--workers", "1"]  # fmt: skip
     env = os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true"}
-    server = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              start_new_session=True)  # fmt: skip
-    try:
-        url = f"http://127.0.0.1:{port}"
-        if not is_healthy(f"{url}/ping", 120, server):
-            raise SystemExit(f"mlflow models serve on {folder} is not healthy after two minutes")
+    url = f"http://127.0.0.1:{port}"
+    with running("mlflow models serve", words, folder.with_suffix(".log"), env=env) as server:
+        server.require(partial(answers, f"{url}/ping"), 120)
         yield f"{url}/invocations"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
 
 
 def median_ms(call: Callable[[int], Any], times: int) -> float:

@@ -136,7 +136,7 @@ def task_file(tmp_path: Path) -> Callable[..., Path]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: else one worker is left alone with the last of them."""
-    items.sort(key=lambda item: not {"end_to_end", "faults"} & set(item.path.parts))
+    items.sort(key=lambda item: not {"end_to_end", "faults", "stack"} & set(item.path.parts))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> Iterator[None] | None:

@@ -25,7 +25,8 @@ def cli() -> None:
 
 
 for command in (steps.run, steps.preprocess, steps.train, steps.evaluate, steps.promote, steps.score, operate.serve,
-                operate.rollback, operate.status, operate.init, config.config):  # fmt: skip
+                operate.rollback, operate.status, operate.init, operate.stack, operate.doctor, operate.migrate,
+                config.config):  # fmt: skip
     cli.add_command(command)
 
 

@@ -144,6 +144,12 @@ def text(content: str) -> None:
     sys.stdout.write(content)
 
 
+def finding(part: str, text: str, mend: str) -> None:
+    """Show what was found of one part: well, or what to do."""
+    told = f"{text}; {mend}" if text and mend else text or mend
+    say(f"{'NOT WELL' if mend else 'well':9} {part:12} {told}")
+
+
 def as_json(content: Any) -> None:
     """Print one JSON object and nothing else; NaN becomes null."""
     sys.stdout.write(json.dumps(_plain(content), ensure_ascii=False, default=str) + "\n")

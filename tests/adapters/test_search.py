@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 import pytest
 
-from ratchet.adapters import database, search, study
+from ratchet.adapters import database, schema, search, study
 from ratchet.adapters.search import Outcome
 from ratchet.adapters.study import Ask, Plan, Trial
 from ratchet.config import Search
@@ -42,8 +42,10 @@ def tune(planned: Plan, place: Path, objective: Any = None) -> list[Trial]:
 
 def together(objective: Any, planned: Plan, place: Path, on_trial: Any = None, claim: str = "search") -> search.Ended:
     url = f"sqlite:///{place / 'r.db'}"
-    locks = search.Locks(*(partial(database.lock, Settings("", url, (), place), name) for name in ("studies", claim)))
-    return search.tune(objective, planned, url, locks, on_trial or (lambda trials, budget: None))
+    settings = Settings("", url, (), place)
+    schema.ready(settings)
+    claimed = partial(database.lock, settings, claim)
+    return search.tune(objective, planned, url, claimed, on_trial or (lambda trials, budget: None))
 
 
 def tried(trials: list[Trial], status: str = "complete") -> list[int]:
@@ -174,4 +176,4 @@ def test_importance_names_the_parameter_that_moved_the_score(tmp_path: Path) -> 
 def test_a_database_that_cannot_be_opened_is_named_without_its_password() -> None:
     url = "postgresql+psycopg2://u:secret@127.0.0.1:1/x"
     with pytest.raises(ServerError, match=r"RATCHET_DATABASE_URL \(postgresql\+psycopg2://u:\*\*\*@127"):
-        search.tune(lambda *_: Outcome(0, []), plan(), url, search.Locks(nullcontext, nullcontext), lambda *_: None)
+        search.tune(lambda *_: Outcome(0, []), plan(), url, nullcontext, lambda *_: None)

@@ -4,11 +4,13 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from ratchet.operate.serve import is_healthy
+from ratchet.adapters.servers import answers, running
 from tests.conftest import data_folders
 from tests.end_to_end.commands import ROOT, environment
 
@@ -44,13 +46,13 @@ def checkout(tmp_path: Path, migrated_store: Path) -> Path:
 def test_every_command_of_the_readme_works_as_it_stands(checkout: Path, real: Callable[[str], Path]) -> None:
     real("telco_customer_churn.csv.gz")
     env = environment(RATCHET_DATA=":".join(str(folder.resolve()) for folder in data_folders()))
-    servers = []
     told: list[str] = []
-    try:
+    with ExitStack() as servers:
         for command in commands():
             if command.startswith("ratchet serve"):
-                servers.append(subprocess.Popen(shlex.split(command), cwd=checkout, env=env))
-                assert is_healthy("http://127.0.0.1:5001/ping", 60, servers[-1])
+                log = checkout / "serve.log"
+                server = servers.enter_context(running(command, shlex.split(command), log, cwd=checkout, env=env))
+                server.require(partial(answers, "http://127.0.0.1:5001/ping"), 60)
                 continue
             done = subprocess.run(
                 ["bash", "-c", command],
@@ -65,10 +67,6 @@ def test_every_command_of_the_readme_works_as_it_stands(checkout: Path, real: Ca
             told.append(command.split()[0])
             if command.startswith("curl"):
                 assert "probability" in done.stdout, done.stdout
-    finally:
-        for server in servers:
-            server.terminate()
-            server.wait(30)
     assert {"ratchet", "mlflow", "curl"} <= set(told)
 
 

@@ -4,16 +4,17 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import mlflow
 import pytest
 
 from ratchet.adapters import records, tracking
-from ratchet.operate.serve import free_port, is_healthy
+from ratchet.adapters.servers import answers, free_port, running
 from ratchet.settings import Settings
 from tests.conftest import Told
-from tests.end_to_end.commands import environment, start
+from tests.end_to_end.commands import environment
 
 
 @pytest.fixture
@@ -21,16 +22,13 @@ def server(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     port = free_port()
     store, artifacts = f"sqlite:///{workplace / 'mlflow.db'}", workplace / "artifacts"
     env = environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
-    process = start("mlflow", "server", "--backend-store-uri", store, "--artifacts-destination", artifacts, "--port",
-                    port, "--workers", "1", cwd=workplace, env=env)  # fmt: skip
+    words = ["mlflow", "server", "--backend-store-uri", store, "--artifacts-destination", str(artifacts), "--port",
+             str(port), "--workers", "1"]  # fmt: skip
     url = f"http://127.0.0.1:{port}"
-    try:
-        assert is_healthy(f"{url}/health", 60, process)
+    with running("mlflow server", words, workplace / "server.log", cwd=workplace, env=env) as server:
+        server.require(partial(answers, f"{url}/health"), 60)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         yield url
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
 
 
 def test_the_main_job_runs_over_http_and_is_used_again(

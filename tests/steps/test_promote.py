@@ -188,7 +188,7 @@ def test_a_champion_that_came_after_the_judgement_refuses_the_promotion(
     assert judged.report["champion"]["version"] == 1
     assert ratchet("run", "-c", champion, "--seed", 9, "--json").json["version"] == 2
     with (
-        tracking.opened(session.client, "small", "promote") as run,
+        session.opened("promote") as run,
         pytest.raises(GateRefused, match="version 2 came to Production after this one was judged"),
     ):
         promote._advance(session, run, judged, "production")

@@ -1,5 +1,6 @@
 """Which process does the work, so that another can tell whether it still lives; and what it needs to begin."""
 
+import getpass
 import os
 import socket
 from functools import cache
@@ -22,6 +23,14 @@ def _host() -> str:
         return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid').strip('pid:[]')}"
     except OSError:
         return socket.gethostname()
+
+
+def user() -> str:
+    """Return who works here; empty where a container runs as a user without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def me() -> str:

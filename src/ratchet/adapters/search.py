@@ -43,33 +43,22 @@ Objective = Callable[[str, Mapping[str, Any], Callable[[int, float], bool]], Out
 Watch = Callable[[list[Trial], int], None]
 
 
-@dataclass(frozen=True)
-class Locks:
-    """What one worker does at a time, over all threads, processes and machines.
-
-    opening: of the whole store, since its tables are made on first use; claim: of the task, to decide whether another
-    trial is due.
-    """
-
-    opening: Callable[[], AbstractContextManager[None]]
-    claim: Callable[[], AbstractContextManager[None]]
-
-
-def tune(objective: Objective, plan: Plan, url: str, locks: Locks, on_trial: Watch) -> Ended:
+def tune(
+    objective: Objective, plan: Plan, url: str, claim: Callable[[], AbstractContextManager[None]], on_trial: Watch
+) -> Ended:
     """Run trials until the study's budget is met, together with whoever else works on it.
 
     So many trials are started that finished and running ones never exceed the budget, and a failed or killed one is
-    replaced.
+    replaced. claim: the lock, over all processes and machines, under which it is decided whether another is due.
     on_trial is called with all finished trials and the budget after each one, from the thread that ran it, and once
     at the start.
     Raises TrainError if no trial completes, ServerError if the database cannot be opened.
     """
     with reached(url):
-        with locks.opening():
-            study = opened(plan, url)
-        with locks.claim():
+        study = opened(plan, url)
+        with claim():
             set_sampler(study, plan)
-        workers = _Workers(study, objective, plan, locks.claim, on_trial)
+        workers = _Workers(study, objective, plan, claim, on_trial)
         on_trial(finished(study), workers.budget)
         early = workers.run()
         found = finished(study)
@@ -134,7 +123,7 @@ class _Workers:
         """Run the next trial if one is due; return why to end, or None to go on."""
         with ExitStack() as claim:
             claim.enter_context(self.turn)
-            claim.enter_context(self.locked())
+            self.plan.patience.call(lambda: claim.enter_context(self.locked()), "the database of RATCHET_DATABASE_URL")
             due, end = self._due()
             if due:
                 self.study.optimize(

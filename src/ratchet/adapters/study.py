@@ -5,9 +5,11 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import process
+from ratchet.adapters.patience import NONE, Patience, cause_of
 from ratchet.config import METRICS, Search
 from ratchet.errors import ServerError
 from ratchet.settings import masked
@@ -58,7 +60,7 @@ class Plan:
     """What is searched.
 
     propose: asks for (family, parameters); queue: what is tried first, under the names that `propose` asks for;
-    exhaustive: the queue is all there is, such as a grid.
+    exhaustive: the queue is all there is, such as a grid; patience: with the database.
     """
 
     study: str
@@ -67,6 +69,7 @@ class Plan:
     exhaustive: bool
     metric: str
     search: Search
+    patience: Patience = NONE
 
 
 def fail_dead(study: "optuna.Study") -> None:
@@ -105,12 +108,12 @@ def reached(url: str) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, StorageInternalError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = (str(cause_of(error)).splitlines() or [type(error).__name__])[0]
         raise ServerError(f"RATCHET_DATABASE_URL ({masked(url)}): {reason[:300]}") from None
 
 
 def opened(plan: Plan, url: str) -> "optuna.Study":
-    """Open the study, making its tables on first use: of several workers one at a time, since Optuna checks first."""
+    """Open the study, which is made on first use."""
     import optuna
 
     optuna.logging.set_verbosity(logging.ERROR)
@@ -118,12 +121,13 @@ def opened(plan: Plan, url: str) -> "optuna.Study":
     # A killed worker's trial would stay RUNNING for ever: it misses its heartbeat and is put back in the queue.
     storage = optuna.storages.RDBStorage(
         url,
-        # Several workers write to one file: each waits for its turn.
-        engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {},
+        # Several workers write to one file: each waits for its turn. A server that was away has closed its connections.
+        engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True},
         heartbeat_interval=HEARTBEAT_S,
         grace_period=GRACE_S,
         heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=RETRIES),
     )
+    _make_patient(storage, plan.patience)
     direction = "maximize" if METRICS[plan.metric].higher_is_better else "minimize"
     study = optuna.create_study(
         storage=storage,
@@ -134,6 +138,30 @@ def opened(plan: Plan, url: str) -> "optuna.Study":
         pruner=optuna.pruners.MedianPruner(n_startup_trials=8, n_warmup_steps=0, n_min_trials=4),
     )
     return study
+
+
+def _make_patient(storage: "optuna.storages.RDBStorage", patience: Patience) -> None:
+    """Have each call of the storage wait for a database that is away."""
+    from optuna.exceptions import UpdateFinishedTrialError
+    from optuna.storages import BaseStorage
+
+    def patiently(method: Callable[..., Any], *given: Any, **more: Any) -> Any:
+        tries = 0
+
+        def once() -> Any:
+            nonlocal tries
+            tries += 1
+            try:
+                return method(*given, **more)
+            except UpdateFinishedTrialError:
+                if tries == 1:
+                    raise
+                return True  # the call before has done it, and its answer was lost
+
+        return patience.call(once, "the database of RATCHET_DATABASE_URL")
+
+    for name in BaseStorage.__abstractmethods__:
+        setattr(storage, name, partial(patiently, getattr(storage, name)))
 
 
 def set_sampler(study: "optuna.Study", plan: Plan) -> None:

@@ -1,13 +1,12 @@
 """Runs on the tracking server: opened, adopted, nested, filled and found again; plain values in and out."""
 
 import contextlib
-import getpass
 import json
 import logging
 import math
 import os
+import shutil
 import subprocess
-import tempfile
 import threading
 import time
 import warnings
@@ -17,9 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratchet.adapters import database, process, records
+from ratchet.adapters import database, process, records, registry
 from ratchet.adapters.records import STEP, TASK
-from ratchet.errors import RatchetError, ServerError
+from ratchet.adapters.spool import Record, Spool
+from ratchet.errors import Away, RatchetError, ServerError
 from ratchet.settings import Settings, masked
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ WORKER, BEAT = "ratchet.worker", "ratchet.beat"
 BEAT_S, GRACE_S = 20, 60
 MIGRATION_S = 120  # how long another command may take to make a store; here it takes 4
 PARENT = "mlflow.parentRunId"
-BATCH = 900  # the server takes 1,000 metrics in one call
 
 
 def client(settings: Settings) -> "MlflowClient":
@@ -48,6 +47,8 @@ def client(settings: Settings) -> "MlflowClient":
 
     mlflow.set_tracking_uri(settings.tracking_uri)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # what it tells is raised as well
+    if settings.tracking_uri.startswith("postgresql"):
+        database.refuse_if_it_holds(settings.tracking_uri, "studies", "Ratchet; give MLflow")
     with _alone(settings.tracking_uri), reachable(settings):
         found = mlflow.MlflowClient(settings.tracking_uri, registry_uri=settings.tracking_uri)
         found.search_experiments(max_results=1)
@@ -78,27 +79,34 @@ def reachable(settings: Settings) -> Iterator[None]:
         line = next((line for line in lines if "Error) " in line), lines[0])  # SQLAlchemy may put advice before it
         away = isinstance(error, requests.RequestException) or "API request to" in line
         shown = masked(settings.tracking_uri)
+        if "error code 401" in str(error):
+            mend = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to an account of this server"
+            raise ServerError(f"{shown}: {_as_whom()} is refused; {mend}") from error
+        if "error code 403" in str(error):
+            mend = "an admin of the server grants it, for the task's experiment and model (docs/accounts.md)"
+            raise ServerError(f"{shown}: {_as_whom()} may not do this; {mend}") from error
         if away:
             raise ServerError(f"{shown}: no answer; is MLFLOW_TRACKING_URI right, and the server up?") from error
         raise ServerError(f"{shown}: {line.replace(settings.tracking_uri, shown)[:300]}") from error
 
 
+def _as_whom() -> str:
+    name = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    return f"the account {name!r}" if name else "a call without an account"
+
+
 @dataclass(frozen=True)
 class Run:
-    """One open run: what is logged is on record at once."""
+    """One open run. What is logged is kept at once on this machine, and sent beside the work."""
 
-    client: "MlflowClient"
+    spool: Spool
     id: str
     experiment_id: str
     until_closed: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, compare=False)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log parameters, each cut at 500 characters."""
-        from mlflow.entities import Param
-
-        entries = [Param(name, str(value)[:500]) for name, value in params.items()]
-        for start in range(0, len(entries), 100):
-            self.client.log_batch(self.id, params=entries[start : start + 100])
+        self._log("batch", {"params": [(name, str(value)[:500]) for name, value in params.items()]})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics at one step; NaN ones are left out, since a chart cannot show them."""
@@ -106,50 +114,85 @@ class Run:
 
     def log_curves(self, curves: Mapping[str, Sequence[tuple[int, float]]]) -> None:
         """Log metrics as (step, value) pairs."""
-        from mlflow.entities import Metric
-
         now = int(time.time() * 1000)
-        points = [(n, step, v) for n, pairs in curves.items() for step, v in pairs if not math.isnan(v)]
-        entries = [Metric(name, float(value), now, step) for name, step, value in points]
-        for start in range(0, len(entries), BATCH):
-            self.client.log_batch(self.id, metrics=entries[start : start + BATCH])
+        points = [(n, float(v), now, step) for n, pairs in curves.items() for step, v in pairs if not math.isnan(v)]
+        self._log("batch", {"metrics": points})
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags on the run."""
-        from mlflow.entities import RunTag
-
-        self.client.log_batch(self.id, tags=[RunTag(name, str(value)[:5000]) for name, value in tags.items()])
+        self._log("batch", {"tags": [(name, str(value)[:5000]) for name, value in tags.items()]})
 
     def log_json(self, content: Any, path: str) -> None:
         """Log plain values as a JSON artifact."""
-        self.client.log_text(self.id, json.dumps(content, ensure_ascii=False, indent=1, default=str), path)
+        room = self.spool.room()
+        (room / Path(path).name).write_text(
+            json.dumps(content, ensure_ascii=False, indent=1, default=str), encoding="utf-8"
+        )
+        self._log("files", {"path": str(Path(path).parent).removeprefix(".")}, room)
 
     def log_figures(self, figures: Mapping[str, Any], folder: str = "plots") -> None:
         """Log matplotlib figures as PNG artifacts, in one upload."""
-        with tempfile.TemporaryDirectory() as place:
-            with warnings.catch_warnings():  # without a font for Hangul its letters are boxes; that stops nothing
-                warnings.filterwarnings("ignore", message="Glyph .* missing from")
-                for name, figure in figures.items():
-                    figure.savefig(Path(place) / f"{name}.png", dpi=110)
-            self.client.log_artifacts(self.id, place, folder)
+        room = self.spool.room()
+        with warnings.catch_warnings():  # without a font for Hangul its letters are boxes; that stops nothing
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            for name, figure in figures.items():
+                figure.savefig(room / f"{name}.png", dpi=110)
+        self._log("files", {"path": folder}, room)
 
     def log_files(self, folder: Path, path: str) -> None:
         """Log the files of a folder as artifacts."""
-        self.client.log_artifacts(self.id, str(folder), path)
+        self._log("files", {"path": path}, self._kept(folder))
 
     def log_data(self, name: str, digest: str, origin: str, context: str) -> None:
         """Record the data set that the run used, with its digest."""
-        from mlflow.data.code_dataset_source import CodeDatasetSource
-        from mlflow.data.meta_dataset import MetaDataset
-        from mlflow.entities import DatasetInput, InputTag
+        self._log("data", {"name": name, "digest": digest, "origin": origin, "context": context})
 
-        data = MetaDataset(CodeDatasetSource({"uri": origin}), name=name[:500], digest=digest[:36])
-        tag = InputTag("mlflow.data.context", context)
-        self.client.log_inputs(self.id, [DatasetInput(data._to_mlflow_entity(), [tag])])
+    def log_model(self, scorer: Path, entry_point: Path, about: Mapping[str, Any]) -> None:
+        """Log a scorer's folder as the run's model; see `registry.log_model`."""
+        room = self.spool.room()
+        shutil.copytree(scorer, room / registry.SCORER)
+        shutil.copy(entry_point, room / registry.ENTRY)
+        self._log("model", about, room)
+
+    def log_trial(self, entry: Mapping[str, Any], lock: str) -> None:
+        """Record a finished trial as a nested run, unless somebody did; lock: under which that is looked up."""
+        self._log("trial", {"experiment": self.experiment_id, "entry": entry, "lock": lock})
+
+    def settle_trials(self, study: str) -> None:
+        """Have those of a study's trials removed that are on record twice."""
+        self._log("study", {"study": study})
+
+    def close(self, status: str) -> None:
+        """End the run, and wait until the server has all of it; an interrupted one waits for a server that is there.
+
+        Raises Away if the server is away for too long; what is left is then sent by the next command.
+        """
+        end = {"status": status, "at_ms": int(time.time() * 1000)}
+        try:
+            self._log("end", end)
+            self.spool.flush(0 if status == "KILLED" else None)
+        except Away:
+            raise
+        except Exception:  # a record was refused, so what follows it is not sent
+            with contextlib.suppress(Exception):
+                self.spool.send(Record("end", self.id, end | {"status": "FAILED"}))
+            raise
+
+    def _log(self, kind: str, content: Mapping[str, Any], files: Path | None = None) -> None:
+        self.spool.append(Record(kind, self.id, content, files))
+
+    def _kept(self, folder: Path) -> Path:
+        """The same files in a folder of the spool: linked, since they may be large, else copied."""
+        room = self.spool.room()
+        try:
+            shutil.copytree(folder, room, copy_function=os.link, dirs_exist_ok=True)
+        except (OSError, shutil.Error):
+            shutil.copytree(folder, room, dirs_exist_ok=True)
+        return room
 
 
 @contextlib.contextmanager
-def opened(client: "MlflowClient", task: str, step: str, parent: Run | None = None) -> Iterator[Run]:
+def opened(client: "MlflowClient", spool: Spool, task: str, step: str, parent: Run | None = None) -> Iterator[Run]:
     """Open the run of a step: the one that `mlflow run` opened, else a new one, nested under the parent if given.
 
     It ends FINISHED, FAILED, or KILLED when interrupted. What hangs on `until_closed`, such as a lock, is let go after
@@ -161,15 +204,15 @@ def opened(client: "MlflowClient", task: str, step: str, parent: Run | None = No
     adopted = None if parent else os.environ.pop("MLFLOW_RUN_ID", None)
     if adopted:
         opened_by_mlflow = client.get_run(adopted)
-        experiment = opened_by_mlflow.info.experiment_id
-        run = Run(client, adopted, experiment)
+        run = Run(spool, adopted, opened_by_mlflow.info.experiment_id)
         named = set(opened_by_mlflow.data.tags) - {"mlflow.runName"}  # the source, such as a git URL, is its own
         run.set_tags({name: value for name, value in tags.items() if name not in named})
     else:
         experiment = parent.experiment_id if parent else experiment_of(client, task)
         if parent:
             tags[PARENT] = parent.id
-        run = Run(client, client.create_run(experiment, tags=tags).info.run_id, experiment)
+        made = spool.patience.call(lambda: client.create_run(experiment, tags=tags), spool.server)
+        run = Run(spool, made.info.run_id, experiment)
     status = "FAILED"
     with run.until_closed:
         try:
@@ -180,10 +223,11 @@ def opened(client: "MlflowClient", task: str, step: str, parent: Run | None = No
             status = "KILLED"
             raise
         except RatchetError as error:
-            run.set_tags({"ratchet.error": error})
+            with contextlib.suppress(Exception):  # what a record was refused for is told already
+                run.set_tags({"ratchet.error": error})
             raise
         finally:
-            client.set_terminated(run.id, status)
+            run.close(status)
 
 
 @contextlib.contextmanager
@@ -194,7 +238,7 @@ def _beating(run: Run) -> Iterator[None]:
     def beat() -> None:
         while not over.wait(BEAT_S):
             with contextlib.suppress(Exception):  # an absent server is noticed by the work itself
-                run.set_tags({BEAT: int(time.time())})
+                run.spool.send(Record("batch", run.id, {"tags": [(BEAT, str(int(time.time())))]}))
 
     thread = threading.Thread(target=beat, name="beat", daemon=True)
     thread.start()
@@ -239,8 +283,8 @@ def source() -> dict[str, str]:
     """Return the tags that say from which code a run comes."""
     commit = git_commit()
     tags = {"mlflow.source.name": "ratchet", "mlflow.source.type": "PROJECT"}
-    with contextlib.suppress(KeyError, OSError):  # a container may run as a user without a name
-        tags["mlflow.user"] = getpass.getuser()
+    if user := process.user():
+        tags["mlflow.user"] = user
     return tags | ({"mlflow.source.git.commit": commit} if commit else {})
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import records, tracking
-from ratchet.adapters.tracking import PARENT, Run
+from ratchet.adapters.tracking import PARENT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,34 +49,41 @@ def of_study(client: "MlflowClient", study: str, number: int | None = None) -> l
     ]  # fmt: skip
 
 
-def adopt(run: Run, study: str) -> set[int]:
+def adopt(client: "MlflowClient", parent: str, study: str) -> set[int]:
     """Put the study's trials whose own train run is over under this one; return the numbers of those on record."""
-    found = of_study(run.client, study)
-    parents = {trial.parent for trial in found if trial.parent and trial.parent != run.id}
-    over = {parent for parent in parents if run.client.get_run(parent).info.status != "RUNNING"}
+    found = of_study(client, study)
+    others = {trial.parent for trial in found if trial.parent and trial.parent != parent}
+    over = {other for other in others if client.get_run(other).info.status != "RUNNING"}
     for trial in found:
         if trial.parent in over:
-            run.client.set_tag(trial.run_id, PARENT, run.id)
+            client.set_tag(trial.run_id, PARENT, parent)
     return {trial.number for trial in found if trial.is_whole}
 
 
-def record(parent: Run, entry: Entry) -> None:
+def settle(client: "MlflowClient", study: str) -> None:
+    """Remove what is there twice: a call whose answer was lost is made again by MLflow's own client."""
+    kept: dict[int, Found] = {}
+    for trial in sorted(of_study(client, study), key=lambda trial: not trial.is_whole):
+        if kept.setdefault(trial.number, trial) is not trial:
+            client.delete_run(trial.run_id)
+
+
+def record(client: "MlflowClient", experiment: str, parent: str, entry: Entry) -> None:
     """Write a finished trial as a run nested under the train run, unless it is there; complete one left half-written.
 
     The caller holds a lock, so that nobody else writes the same one.
     """
     from mlflow.entities import Metric, Param
 
-    client = parent.client
     there = of_study(client, entry.study, entry.number)
     if there and there[0].is_whole:
         return
     if there:
         run_id = there[0].run_id
     else:
-        tags = {PARENT: parent.id, "mlflow.runName": entry.name, records.STEP: "trial", STUDY: entry.study}
+        tags = {PARENT: parent, "mlflow.runName": entry.name, records.STEP: "trial", STUDY: entry.study}
         tags |= {TRIAL: str(entry.number), **tracking.source(), **entry.tags}
-        run_id = client.create_run(parent.experiment_id, entry.times_ms[0], tags=tags).info.run_id
+        run_id = client.create_run(experiment, entry.times_ms[0], tags=tags).info.run_id
     metrics = [Metric(n, float(v), entry.times_ms[1], int(s)) for n, s, v in entry.metrics if not math.isnan(v)]
     client.log_batch(run_id, metrics=metrics, params=[Param(n, str(v)) for n, v in entry.params.items()])
     client.set_terminated(run_id, entry.status, entry.times_ms[1])

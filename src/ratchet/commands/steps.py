@@ -55,7 +55,7 @@ def _show_how_to_ask(session: "Session", version: Any, config: str, ask: bool) -
     import json
 
     from ratchet import console
-    from ratchet.adapters import registry
+    from ratchet.adapters import registry, servers
     from ratchet.operate import serve
 
     folder = registry.download(version.uri)
@@ -64,7 +64,8 @@ def _show_how_to_ask(session: "Session", version: Any, config: str, ask: bool) -
     shown = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
     if ask:
         session.progress.step("serve", "running")
-        with serve.serving(folder, serve.free_port(), "local", session.settings) as server:
+        address = serve.Address(SERVE_HOST, servers.free_port())
+        with serve.serving(folder, address, "local", session.settings) as server:
             answer = serve.ask(server.url, body)
         session.progress.step("serve", "done")
     url = f"http://{SERVE_HOST}:{SERVE_PORT}/invocations"

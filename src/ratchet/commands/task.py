@@ -53,7 +53,12 @@ def opened(config: str, as_json: bool, force: bool, **options: Any) -> "Iterator
     progress.note(f"watch: {ui(settings.tracking_uri)}")
     try:
         with tracking.reachable(settings):
-            yield Session(task, settings, tracking.client(settings), progress, force)
+            session = Session(task, settings, tracking.client(settings), progress, force)
+            try:
+                session.send_left_behind()
+                yield session
+            finally:
+                session.spool.close()
     finally:
         if isinstance(progress, Live):
             progress.close()

@@ -1,6 +1,7 @@
 """Go back one notch: the former champion returns to Production."""
 
-from ratchet.adapters import database, registry
+from ratchet.adapters import database, ledger, process, registry
+from ratchet.adapters.ledger import Entry
 from ratchet.adapters.registry import CHAMPION, FORMER, PRODUCTION, Version
 from ratchet.errors import RatchetError
 from ratchet.steps.session import Session
@@ -28,5 +29,6 @@ def rollback(session: Session) -> tuple[Version, Version]:
         if int(number) not in known:
             raise RatchetError(f"{name}: version {number}, the champion before, was deleted; nothing was changed")
         former = known[int(number)]
-        registry.move(session.client, former, PRODUCTION)
+        with ledger.appended(session.settings, Entry(name, former.number, former.stage, PRODUCTION, process.user())):
+            registry.move(session.client, former, PRODUCTION)
         return champion, former

@@ -1,33 +1,24 @@
 """Serve one version with `mlflow models serve`: started, healthy before it says so, stopped with its caller."""
 
-import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 
+from ratchet.adapters import servers
 from ratchet.errors import ServerError
 from ratchet.settings import SERVE_HOST, Settings
 
 START_S = {"local": 120, "uv": 900, "virtualenv": 900, "conda": 1800}
-STOP_S = 10
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with closing(socket.socket()) as probe:
-        probe.bind((SERVE_HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def sample_rows(model: Path) -> dict[str, Any]:
@@ -52,77 +43,45 @@ class Server:
         raise ServerError(f"{self.url}: mlflow models serve has ended with {code}")
 
 
+class Address(NamedTuple):
+    """Where a server listens: 127.0.0.1 for this machine alone, 0.0.0.0 for all that reach it."""
+
+    host: str
+    port: int
+
+
 @contextmanager
-def serving(model: Path, port: int, env_manager: str, settings: Settings) -> Iterator["Server"]:
+def serving(model: Path, address: Address, env_manager: str, settings: Settings) -> Iterator["Server"]:
     """Run `mlflow models serve` on a model's folder; yield it once it is healthy, stop it at the end.
 
     env_manager: local (this environment), uv, virtualenv or conda (built from the model's own requirements).
     Raises ServerError if the port is taken or the server does not become healthy, with the end of its log.
     """
-    _require_free(port)
+    host, port = address
+    _require_free(address)
     log = settings.home / f"serve-{port}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "-h", SERVE_HOST, "-p", str(port),
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "-h", host, "-p", str(port),
                "--env-manager", env_manager]  # fmt: skip
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True
-        )
-        try:
-            url = f"http://{SERVE_HOST}:{port}"
-            _require_health(server, url, START_S.get(env_manager, 900), log)
-            yield Server(url, server)
-        finally:
-            _stop(server)
+    url = f"http://{SERVE_HOST if host == '0.0.0.0' else host}:{port}"
+    with servers.running("mlflow models serve", command, log, env=environment) as child:
+        child.require(partial(servers.answers, f"{url}/ping"), START_S.get(env_manager, 900))
+        yield Server(url, child.process)
 
 
-def _require_free(port: int) -> None:
+def _require_free(address: Address) -> None:
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((SERVE_HOST, port))
+            probe.bind(address)
         except OSError as error:
-            raise ServerError(f"port {port}: {error.strerror}; name another with --port, or 0 for any") from None
-
-
-def _require_health(server: "subprocess.Popen[bytes]", url: str, limit_s: int, log: Path) -> None:
-    if is_healthy(f"{url}/ping", limit_s, server):
-        return
-    if server.poll() is not None:
-        raise ServerError(f"mlflow models serve ended with {server.returncode}; {_tail(log)}")
-    raise ServerError(f"mlflow models serve is not healthy after {limit_s} s; {_tail(log)}")
-
-
-def is_healthy(url: str, limit_s: float, server: "subprocess.Popen[Any]") -> bool:
-    """Wait until a server answers at its health address; return whether it did so while it lived, within limit_s."""
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline and server.poll() is None:
-        with contextlib.suppress(requests.RequestException):
-            if requests.get(url, timeout=2).status_code == requests.codes.ok:
-                return True
-        time.sleep(0.2)
-    return False
-
-
-def _tail(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return f"the end of {log}: {' | '.join(lines[-3:])[:500]}"
-
-
-def _stop(server: "subprocess.Popen[bytes]") -> None:
-    """End the server and its workers: they share a process group."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
+            raise ServerError(
+                f"port {address.port}: {error.strerror}; name another with --port, or 0 for any"
+            ) from None
 
 
 def ask(url: str, body: dict[str, Any]) -> Any:

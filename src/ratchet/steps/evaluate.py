@@ -51,12 +51,11 @@ def evaluate(session: Session, parent: Run | None = None) -> Evaluated:
         report = records.read_json(session.client, run_id, "evaluation.json")
         return Evaluated(run_id, Trained(report["train_run_id"], report["model_uri"]), report)
 
-    def work(run: Run) -> Evaluated:
+    def work(run: Run) -> None:
         trained = train.train(session, parent or run)
         prepared = preprocess.preprocess(session, parent or run)
         report = _judge(session, run, prepared, trained, champion)
         run.log_json(report, "evaluation.json")
-        return Evaluated(run.id, trained, report)
 
     def told() -> dict[str, str]:
         return inputs(session, champion)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ratchet.adapters import tracking
 from ratchet.steps import evaluate, preprocess, promote, train
 from ratchet.steps.evaluate import Evaluated
 from ratchet.steps.promote import Promoted
@@ -24,7 +23,7 @@ def main(session: Session) -> Done:
 
     Raises GateRefused if a gate does not open; what was trained stays on record.
     """
-    with tracking.opened(session.client, session.task.name, "main") as run:
+    with session.opened("main") as run:
         preprocess.preprocess(session, run)
         train.train(session, run)
         evaluated = evaluate.evaluate(session, run)

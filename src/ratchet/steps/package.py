@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ratchet import __version__
-from ratchet.adapters import registry
 from ratchet.adapters.tracking import Run
 from ratchet.scoring.predict import Scorer
 from ratchet.steps.bench import Bench
@@ -16,8 +15,8 @@ from ratchet.steps.session import PACKAGE, Session
 SAMPLE_ROWS = 5
 
 
-def log_model(run: Run, session: Session, bench: Bench, scorer: Scorer) -> str:
-    """Log the scorer as an MLflow model of the run; return its URI."""
+def log_model(run: Run, session: Session, bench: Bench, scorer: Scorer) -> None:
+    """Log the scorer as an MLflow model of the run."""
     prepared = bench.prepared
     inputs = scorer.encoder.inputs
     # Every numeric field is a double: 2.5 in a long would silently be cut to 2.
@@ -37,7 +36,7 @@ def log_model(run: Run, session: Session, bench: Bench, scorer: Scorer) -> str:
         records = json.loads(sample.to_json(orient="records", force_ascii=False))
         (folder / "sample.json").write_text(json.dumps({"dataframe_records": records}, ensure_ascii=False))
         run.log_metrics({"model_bytes": float(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))})
-        return registry.log_model(run, folder, PACKAGE / "serving" / "model.py", about)
+        run.log_model(folder, PACKAGE / "serving" / "model.py", about)
 
 
 def _outputs(scorer: Scorer) -> dict[str, tuple[str, bool]]:

@@ -103,7 +103,7 @@ def preprocess(session: Session, parent: Run | None = None) -> Prepared:
         folder = records.fetch(session.client, run_id, "splits")
         return Prepared(run_id, folder, records.read_json(session.client, run_id, "about.json"))
 
-    def work(run: Run) -> Prepared:
+    def work(run: Run) -> None:
         with session.work_folder() as folder:
             (folder / "splits").mkdir()
             rows = folder / "rows.parquet"
@@ -112,7 +112,6 @@ def preprocess(session: Session, parent: Run | None = None) -> Prepared:
             about |= _digests(session, about)
             _check_sides(about, folder / "splits", session.task)
             _record(run, session, about, described, folder / "splits")
-        return recall(run.id)
 
     return session.do(Step("preprocess", inputs(session), recall, work), parent)
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ratchet.adapters import database, registry, tracking
+from ratchet.adapters import database, ledger, process, registry
+from ratchet.adapters.ledger import Entry
 from ratchet.adapters.registry import NONE, PRODUCTION, STAGING, Version
 from ratchet.adapters.tracking import Run
 from ratchet.core import gates
@@ -31,7 +32,7 @@ def promote(session: Session, to: Target = "production", parent: Run | None = No
 
     Raises GateRefused with every reason; the version stays where it was allowed to come.
     """
-    with tracking.opened(session.client, session.task.name, "promote", parent) as run:
+    with session.opened("promote", parent) as run:
         evaluated = evaluate.evaluate(session, parent or run)
         session.progress.step("promote", "running")
         with database.lock(session.settings, f"promote-{session.task.name}"):
@@ -61,7 +62,9 @@ def _advance(session: Session, run: Run, evaluated: Evaluated, to: Target) -> Pr
             raise GateRefused(refusal, evaluated.report, gates_as_json(verdicts))
         if (version.stage, stage) in ((STAGING, STAGING), (PRODUCTION, STAGING)):
             continue
-        registry.move(session.client, version, stage, remember=stage == PRODUCTION)
+        entry = Entry(version.name, version.number, version.stage, stage, process.user())
+        with ledger.appended(session.settings, entry):
+            registry.move(session.client, version, stage, remember=stage == PRODUCTION)
         version = registry.numbered(session.client, version.name, version.number)
     return Promoted(run.id, version, verdicts)
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from ratchet.adapters import delimited, files, registry, sources, tracking
+from ratchet.adapters import delimited, files, registry, sources
 from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import quoted
 from ratchet.adapters.tracking import Run
@@ -50,7 +50,7 @@ def score(session: Session, source: str, output: Path, stage: str, parent: Run |
         raise DataError(f"{source}: no such file")
     if output.exists() and output.samefile(source):
         raise DataError(f"{output}: is the input too; name another file, so that nothing is lost")
-    with tracking.opened(session.client, session.task.name, "score", parent) as run:
+    with session.opened("score", parent) as run:
         version = registry.behind(session.client, session.task.name, stage)
         session.progress.step("score", "running")
         read = next(iter(session.task.data.sources.values())).read.model_copy(update={"types": {}})

@@ -5,17 +5,21 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from ratchet.adapters import records, sources, tracking
+from ratchet.adapters import database, records, sending, sources, tracking
+from ratchet.adapters.patience import Patience, is_away
 from ratchet.adapters.sources import Table
+from ratchet.adapters.spool import Spool
 from ratchet.adapters.tracking import Run
+from ratchet.adapters.warehouse import Question
 from ratchet.config import Task
-from ratchet.settings import Settings
+from ratchet.errors import Away, ServerError
+from ratchet.settings import Settings, masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 PACKAGE = Path(__file__).parents[1]
 INPUTS = "inputs.json"
+LOCK_WAIT_S = 300  # for the lock under which a trial is put on record
 
 
 class Progress(Protocol):
@@ -59,7 +64,34 @@ class Session:
     @cached_property
     def tables(self) -> list[Table]:
         """The sources of the task, found and checked."""
-        return [sources.locate(name, source, self.settings) for name, source in self.task.data.sources.items()]
+        data = self.task.data
+        question = Question(data.query or "", data.max_gb, self.progress.note)
+        return [sources.locate(name, source, self.settings, question) for name, source in data.sources.items()]
+
+    @cached_property
+    def patience(self) -> Patience:
+        """How long a server or database that is away is waited for."""
+        return Patience(self.settings.patience_s, self.progress.note)
+
+    @cached_property
+    def spool(self) -> Spool:
+        """What is logged and not yet on the tracking server."""
+        send = partial(sending.send, self.client, partial(database.lock, self.settings, wait_s=LOCK_WAIT_S))
+        return Spool(self.settings.home / "spool", send, self.patience, masked(self.settings.tracking_uri))
+
+    def send_left_behind(self) -> None:
+        """Send what earlier commands, which are gone, could not send."""
+        try:
+            if sent := self.spool.send_left_behind():
+                self.progress.note(f"{sent} records that an earlier command had left behind are sent")
+        except Away:
+            raise
+        except ServerError as refusal:  # that command has failed already; this one is another
+            self.progress.note(str(refusal))
+
+    def opened(self, step: str, parent: Run | None = None) -> AbstractContextManager[Run]:
+        """Open the run of a step; see `tracking.opened`."""
+        return tracking.opened(self.client, self.spool, self.task.name, step, parent)
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:
@@ -90,21 +122,30 @@ class Session:
                 found = None
         elif not found and (changed := self.why(step.name, step.inputs)):
             self.progress.note(f"{step.name} runs again: {sentence(changed)}")
-        with tracking.opened(self.client, self.task.name, step.name, parent) as run:
+        with self.opened(step.name, parent) as run:
             if found:  # `mlflow run` opened a run for this step: it points at the one that is used again
                 run.set_tags({"ratchet.reused": found})
                 return self._recalled(step, found)
             self.progress.step(step.name, "running")
-            result = step.work(run)
+            step.work(run)
             inputs = step.settled() if step.settled else step.inputs
             run.log_json(inputs, INPUTS)
             run.set_tags({records.KEY: digest_of(inputs)})
         self.progress.step(step.name, "done")
-        return result
+        return step.recall(run.id)
 
     def finished(self, name: str, key: str) -> str | None:
         """Return the id of the newest finished run of a step with this key; with `force` there is none."""
         return None if self.force else records.find_finished(self.client, name, key)
+
+    def finished_if_known(self, name: str, key: str) -> str | None:
+        """Return what `finished` returns; None too where the server, which knows, is away."""
+        try:
+            return self.finished(name, key)
+        except Exception as error:
+            if not is_away(error):
+                raise
+            return None
 
     def why(self, name: str, inputs: Mapping[str, str]) -> dict[str, str] | None:
         """Return what differs from the step's newest finished run: input -> how; None if there is no such run."""
@@ -124,14 +165,14 @@ class Session:
 class Step(Generic[Result]):
     """One step of a task. inputs: name -> digest or value of all that the result depends on.
 
-    recall: reads the result from a finished run; work: makes it in a new one; settled: the inputs as they are after
+    work: makes the result in a new run; recall: reads it from a finished one; settled: the inputs as they are after
     the work, where it brings some of them itself.
     """
 
     name: str
     inputs: Mapping[str, str]
     recall: Callable[[str], Result]
-    work: Callable[[Run], Result]
+    work: Callable[[Run], None]
     settled: Callable[[], Mapping[str, str]] | None = None
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
-from ratchet.adapters import database, gpu, search, study, tracking
+from ratchet.adapters import database, gpu, registry, schema, search, study, tracking
 from ratchet.adapters.study import Trial
 from ratchet.adapters.tracking import Run
 from ratchet.config import METRICS, Task
@@ -52,9 +52,9 @@ def train(session: Session, parent: Run | None = None) -> Trained:
 
     def recall(run_id: str) -> Trained:
         tags = session.client.get_run(run_id).data.tags
-        return Trained(tags.get("ratchet.reused", run_id), tags["ratchet.model_uri"])
+        return Trained(tags.get("ratchet.reused", run_id), tags[registry.MODEL])
 
-    def work(run: Run) -> Trained:
+    def work(run: Run) -> None:
         gpu.require(session.task.search.device)
         prepared = preprocess.preprocess(session, parent or run)
         bench = Bench(session.task, prepared, session.settings.threads)
@@ -65,29 +65,28 @@ def train(session: Session, parent: Run | None = None) -> Trained:
         # Several may have searched together: one fits and logs the model, the others then take it.
         finishing = database.lock(session.settings, f"train-{session.task.name}", FINISH_WAIT_S)
         run.until_closed.enter_context(finishing)
-        if other := session.finished("train", digest_of(own)):
+        if other := session.finished_if_known("train", digest_of(own)):
             found = recall(other)
             # The run that made the model: the other one may itself have taken it from a third.
-            run.set_tags({"ratchet.reused": found.run_id, "ratchet.model_uri": found.model_uri})
-            return found
+            run.set_tags({"ratchet.reused": found.run_id, registry.MODEL: found.model_uri})
+            return
         best = study.best(trials, bench.metric)
         if best is None:
             raise TrainError("search: no trial was completed")
-        uri = _finish(session, run, bench, trials, best)
-        run.set_tags({"ratchet.model_uri": uri, **_origin(session, prepared)})
-        return Trained(run.id, uri)
+        _finish(session, run, bench, trials, best)
+        run.set_tags(_origin(session, prepared))
 
     own = inputs(session)
     return session.do(Step("train", own, recall, work), parent)
 
 
-def _finish(session: Session, run: Run, bench: Bench, trials: list[Trial], best: Trial) -> str:
-    """Fit the best configuration, calibrate it on valid, and log what is served; return the model's URI."""
+def _finish(session: Session, run: Run, bench: Bench, trials: list[Trial], best: Trial) -> None:
+    """Fit the best configuration, calibrate it on valid, and log what is served."""
     fitted = bench.fit(best)
     scorer = _calibrated(run, bench, fitted)
     _record(run, bench, trials, best, fitted)
     served = fitted if bench.is_sample else bench.refit(best)
-    return package.log_model(run, session, bench, replace(scorer, model=served.model))
+    package.log_model(run, session, bench, replace(scorer, model=served.model))
 
 
 def _origin(session: Session, prepared: Prepared) -> dict[str, str]:
@@ -119,15 +118,14 @@ def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
     digest = key_of(CODE, digest_of(preprocess.inputs(session)), *question, lock_digest())
     name = f"{task.name}-{digest[:16]}" + (f"-{run.id[:8]}" if session.force else "")
     ask = partial(propose, spaces)
-    plan = study.Plan(name, ask, queue, exhaustive, bench.metric, task.search)
+    plan = study.Plan(name, ask, queue, exhaustive, bench.metric, task.search, session.patience)
     run.log_params({"metric": bench.metric, "study": plan.study, **_flat(task.search.model_dump())})
     url = database.url(session.settings)
-    opening, claim, record = (
-        partial(database.lock, session.settings, what, WAIT_S)
-        for what in ("studies", f"search-{task.name}", f"record-{task.name}")
-    )
-    with Recorder(session, run, plan, record) as recorder:
-        ended = search.tune(bench.trial, plan, url, search.Locks(opening, claim), recorder.update)
+    claim = partial(database.lock, session.settings, f"search-{task.name}", WAIT_S)
+    schema.ready(session.settings)
+    recorder = Recorder(session, run, plan)
+    ended = search.tune(bench.trial, plan, url, claim, recorder.update)
+    recorder.close()
     if ended.early:
         session.progress.note(f"the search ended early: {ended.early}")
         run.set_tags({"ratchet.ended": ended.early})

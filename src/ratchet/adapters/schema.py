@@ -1,0 +1,118 @@
+"""The tables of the `ratchet` database, Optuna's and ours: made, brought up to date, and whose rights on them."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ratchet.adapters import database
+from ratchet.errors import ServerError
+from ratchet.settings import Settings, masked
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+OURS, OPTUNAS = "ratchet_version", "alembic_version"  # who is at which revision, in the same database
+SCIENTIST, PROMOTER = "ratchet_scientist", "ratchet_promoter"  # a promoter is a scientist too
+MIGRATION_S = 120
+READ_ONLY = {OURS, OPTUNAS, "version_info"}
+
+
+def migrate(address: str) -> None:
+    """Make the tables, or bring those of an older release up to date; what is there stays.
+
+    address: SQLAlchemy URL. Raises ServerError if the role may not.
+    """
+    import optuna
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    database.refuse_if_it_holds(address, "registered_models", "MLflow; give Ratchet")
+    engine = create_engine(address)
+    try:
+        storage = optuna.storages.RDBStorage(address, skip_compatibility_check=True)
+        if storage.get_current_version() != storage.get_head_version():
+            storage.upgrade()
+        with engine.begin() as connection:
+            told = Config(attributes={"connection": connection, "version_table": OURS})
+            told.set_main_option("script_location", str(MIGRATIONS))
+            command.upgrade(told, "head")
+            if engine.dialect.name == "postgresql":
+                _grant(connection)
+    except SQLAlchemyError as error:
+        raise ServerError(
+            f"{masked(address)}: its tables are missing or old, and this role may not make them: whoever owns the"
+            f" database runs `ratchet migrate` on it ({str(error).splitlines()[0][:200]})"
+        ) from None
+    finally:
+        engine.dispose()
+
+
+@dataclass(frozen=True)
+class State:
+    """What a role finds: whether the tables are those of this release, and whether it may append to the ledger."""
+
+    role: str
+    is_newest: bool
+    may_promote: bool
+
+
+def state(settings: Settings) -> State:
+    """Look at the database.
+
+    Raises ServerError if it cannot be reached.
+    """
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import create_engine, inspect, text
+    from sqlalchemy.exc import SQLAlchemyError
+
+    address = database.url(settings)
+    engine = create_engine(address)
+    try:
+        with engine.connect() as connection:
+            at = MigrationContext.configure(connection, opts={"version_table": OURS}).get_current_revision()
+            is_newest = at == ScriptDirectory(str(MIGRATIONS)).get_current_head()
+            if engine.dialect.name != "postgresql":
+                return State("its owner", is_newest, True)
+            right = text("SELECT has_table_privilege('ledger', 'INSERT')")
+            may_promote = inspect(connection).has_table("ledger") and bool(connection.execute(right).scalar())
+            return State(str(connection.execute(text("SELECT current_user")).scalar()), is_newest, may_promote)
+    except SQLAlchemyError as error:
+        reason = str(error).splitlines()[0][:300]
+        raise ServerError(f"RATCHET_DATABASE_URL ({masked(address)}): {reason}") from None
+    finally:
+        engine.dispose()
+
+
+def ready(settings: Settings) -> None:
+    """Bring the database up to date if it is not: the embedded one by itself, a team's by whoever owns it.
+
+    Raises ServerError that says who is to do it.
+    """
+    if not state(settings).is_newest:
+        with database.lock(settings, "migration", MIGRATION_S):
+            if not state(settings).is_newest:
+                migrate(database.url(settings))
+
+
+def _grant(connection: "sqlalchemy.Connection") -> None:
+    """Give the roles of deploy/postgres/init.sh, where they are there, their rights on each table."""
+    from sqlalchemy import inspect, text
+
+    found = connection.execute(text("SELECT rolname FROM pg_roles")).scalars().all()
+    if not {SCIENTIST, PROMOTER} <= set(found):
+        return
+    for table in inspect(connection).get_table_names():
+        if table == "ledger":
+            rights = {SCIENTIST: "SELECT", PROMOTER: "INSERT"}
+        else:
+            rights = {SCIENTIST: "SELECT" if table in READ_ONLY else "SELECT, INSERT, UPDATE, DELETE"}
+        for role, right in rights.items():
+            connection.execute(text(f'GRANT {right} ON "{table}" TO {role}'))
+    for role in (SCIENTIST, PROMOTER):
+        connection.execute(text(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}"))
