@@ -3,10 +3,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 CONFIG ?= configs/quickstart.yaml
 VENV := .venv
+COMPOSE = $(shell docker compose version > /dev/null 2>&1 && echo docker compose || echo docker-compose)
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup run test check bench faults lock docs clean
+.PHONY: help setup run test check bench faults up down logs stack lock docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +48,23 @@ bench: setup  ## every figure of the README and docs/benchmarks.md, each beside 
 
 faults: setup  ## the faults at full count: 50 kills, a line of a gigabyte, a million levels
 	@RATCHET_FAULTS=full pytest tests/faults
+
+.env: .env.example
+	@deploy/secrets.sh .env
+
+up: .env  ## the team stack in Docker; writes .env with random passwords the first time
+	@$(COMPOSE) up -d --build
+	@set -a; . ./.env; until curl -sf "http://127.0.0.1:$$MLFLOW_PORT/health" > /dev/null; do sleep 1; done; \
+	  echo "tracking server: http://127.0.0.1:$$MLFLOW_PORT (the account admin; its password is in .env)"
+
+down:  ## stop it; what it keeps stays in its volumes
+	@$(COMPOSE) down
+
+logs:  ## what its parts say
+	@$(COMPOSE) logs -f --tail 100
+
+stack: setup  ## the team stack on this machine, without Docker: PostgreSQL, a bucket's emulator, a tracking server
+	@ratchet stack
 
 lock: setup  ## write requirements.lock anew from pyproject.toml
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \

@@ -1,0 +1,136 @@
+"""What does keeping records cost a search? `python benchmarks/tracking.py`: through a real server on PostgreSQL.
+
+A trial of 0.2 s that reports three folds, five parameters and its score is logged in five ways, on the same server:
+not at all, by Ratchet's spool, by MLflow's fluent calls key by key, by `log_params` and `log_metrics`, and by MLflow's
+own asynchronous logging. What the objective itself pays is timed apart from the whole.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cells import head, machine
+
+TRIALS, TRIAL_S = 50, 0.2
+PARAMS = {f"parameter_{n}": n / 7 for n in range(5)}
+FOLDS = [0.71, 0.72, 0.73]
+
+
+@contextmanager
+def logging_nothing() -> Iterator[Callable[[int], None]]:
+    """Yield a way to log one trial: none."""
+    yield lambda number: None
+
+
+@contextmanager
+def ratchets(client: Any, experiment: str, home: Path) -> Iterator[Callable[[int], None]]:
+    """Yield Ratchet's way: kept at once on this machine, sent by a thread."""
+    from contextlib import nullcontext
+    from dataclasses import asdict
+
+    from ratchet.adapters import sending, tracking, trialruns
+    from ratchet.adapters.patience import Patience
+    from ratchet.adapters.spool import Spool
+
+    spool = Spool(home, partial(sending.send, client, lambda name: nullcontext()), Patience(60), "the server")
+    run = tracking.Run(spool, client.create_run(experiment).info.run_id, experiment)
+
+    def log(number: int) -> None:
+        metrics = [("fold", step, value) for step, value in enumerate(FOLDS)] + [("score", 0, 0.72)]
+        now = int(time.time() * 1000)
+        run.log_trial(
+            asdict(trialruns.Entry("s", number, f"trial {number}", (now, now), "FINISHED", PARAMS, metrics, {})),
+            "record",
+        )
+
+    yield log
+    run.close("FINISHED")
+    spool.close()
+
+
+@contextmanager
+def fluent(experiment: str, how: str) -> Iterator[Callable[[int], None]]:
+    """Yield MLflow's way: how is by key, by dict or asynchronous."""
+    import mlflow
+
+    is_later = how == "asynchronous"
+
+    def log(number: int) -> None:
+        with mlflow.start_run(experiment_id=experiment, nested=True, run_name=f"trial {number}"):
+            if how == "by key":
+                for name, value in PARAMS.items():
+                    mlflow.log_param(name, value)
+                mlflow.log_metric("score", 0.72)
+            else:
+                mlflow.log_params(PARAMS, synchronous=not is_later)
+                mlflow.log_metrics({"score": 0.72}, synchronous=not is_later)
+            for step, value in enumerate(FOLDS):
+                mlflow.log_metric("fold", value, step=step, synchronous=not is_later)
+
+    with mlflow.start_run(experiment_id=experiment):
+        yield log
+    mlflow.flush_async_logging()
+
+
+def timed(way: Any) -> dict[str, float]:
+    """Run the trials; return the whole time in s, and the median that logging took of the objective's, in ms."""
+    paid = []
+    began = time.perf_counter()
+    with way as log:
+        for number in range(TRIALS):
+            time.sleep(TRIAL_S)
+            before = time.perf_counter()
+            log(number)
+            paid.append((time.perf_counter() - before) * 1000)
+    return {"whole_s": time.perf_counter() - began, "objective_ms": statistics.median(paid)}
+
+
+def measure() -> dict[str, dict[str, float]]:
+    """Start the stack; return the figures of each way."""
+    from ratchet.operate import stack
+
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
+        Path(place).chmod(0o711)
+        with stack.running(Path(place) / "stack") as running:
+            os.environ.update(running.environment())
+            import mlflow
+
+            mlflow.set_tracking_uri(running.tracking_uri)
+            client = mlflow.MlflowClient()
+            ways: dict[str, Any] = {
+                "nothing is logged": logging_nothing(),
+                "Ratchet": ratchets(client, client.create_experiment("ratchet"), Path(place) / "spool"),
+                "mlflow.log_params, log_metrics": fluent(client.create_experiment("dict"), "by dict"),
+                "mlflow.log_param, log_metric by key": fluent(client.create_experiment("key"), "by key"),
+                "mlflow, asynchronous": fluent(client.create_experiment("later"), "asynchronous"),
+            }
+            return {name: timed(way) for name, way in ways.items()}
+
+
+def main() -> None:
+    """Measure; print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = measure()
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return
+    bare_s = found["nothing is logged"]["whole_s"]
+    print(f"| {TRIALS} trials of {TRIAL_S} s | seconds | ratio | what a trial pays |\n| --- | --: | --: | --: |")
+    for name, each in found.items():
+        print(f"| {name} | {each['whole_s']:.1f} | {each['whole_s'] / bare_s:.2f} | {each['objective_ms']:.2f} ms |")
+    print(f"\n{machine()}, commit `{head()}`.", file=sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

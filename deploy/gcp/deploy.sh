@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# The team stack on Google Cloud: Cloud SQL, a bucket, Cloud Run for tracking and for the model, least rights for each.
+#
+#   deploy/gcp/deploy.sh STEP      one of: services bucket database image accounts secrets tracking model train all
+#
+# Each step may be run again. Not run against the real service: written from Google's documentation, and linted by
+# ShellCheck alone. Read a step before you run it; it costs money (Cloud SQL above all) as long as it stands.
+set -euo pipefail
+here="$(cd "$(dirname "$0")" && pwd)"
+root="$(cd "$here/../.." && pwd)"
+# shellcheck source=deploy/gcp/values.sh
+. "$here/values.sh"
+# shellcheck disable=SC1091
+if [ -e "$here/values.local.sh" ]; then . "$here/values.local.sh"; fi
+
+there() { "$@" > /dev/null 2>&1; }
+joined() { (IFS=, && echo "$*"); }
+account() { echo "$1@$PROJECT.iam.gserviceaccount.com"; }
+instance() { echo "$PROJECT:$REGION:$DATABASE"; }
+
+services() {
+  gcloud services enable --project "$PROJECT" run.googleapis.com sqladmin.googleapis.com secretmanager.googleapis.com \
+    artifactregistry.googleapis.com cloudbuild.googleapis.com aiplatform.googleapis.com storage.googleapis.com
+}
+
+bucket() { # one set of rights for all objects, old versions kept for 90 days
+  there gcloud storage buckets describe "gs://$BUCKET" ||
+    gcloud storage buckets create "gs://$BUCKET" --project "$PROJECT" --location "$REGION" \
+      --uniform-bucket-level-access --public-access-prevention
+  gcloud storage buckets update "gs://$BUCKET" --versioning --lifecycle-file "$here/lifecycle.json"
+}
+
+database() { # backups and a log to go back to any minute of a week; databases and roles by the stack's own script
+  there gcloud sql instances describe "$DATABASE" --project "$PROJECT" ||
+    gcloud sql instances create "$DATABASE" --project "$PROJECT" --region "$REGION" --tier "$DATABASE_TIER" \
+      --database-version "$DATABASE_VERSION" --edition enterprise --backup --enable-point-in-time-recovery \
+      --ssl-mode ENCRYPTED_ONLY
+  echo "Now, once, from a machine with psql: cloud-sql-proxy $(instance) --port 5432, and then"
+  echo "  set -a; . .env; PGHOST=127.0.0.1 PGPASSWORD=\$POSTGRES_PASSWORD deploy/postgres/init.sh"
+  echo "  RATCHET_DATABASE_URL=postgresql://ratchet_owner:\$RATCHET_OWNER_PASSWORD@127.0.0.1/ratchet ratchet migrate"
+}
+
+image() {
+  there gcloud artifacts repositories describe "$REPOSITORY" --project "$PROJECT" --location "$REGION" ||
+    gcloud artifacts repositories create "$REPOSITORY" --project "$PROJECT" --location "$REGION" --repository-format docker
+  docker build --tag "$IMAGE" --file "$root/deploy/Dockerfile" "$root"
+  gcloud auth configure-docker "$REGION-docker.pkg.dev" --quiet
+  docker push "$IMAGE"
+}
+
+accounts() { # the server writes the bucket; who trains and who serves have no right on it: they go through the server
+  local name
+  for name in "$SERVER" "$SERVING" "$TRAINER"; do
+    there gcloud iam service-accounts describe "$(account "$name")" --project "$PROJECT" ||
+      gcloud iam service-accounts create "$name" --project "$PROJECT"
+  done
+  gcloud storage buckets add-iam-policy-binding "gs://$BUCKET" --role roles/storage.objectAdmin \
+    --member "serviceAccount:$(account "$SERVER")"
+  for name in "$SERVER" "$TRAINER"; do
+    gcloud projects add-iam-policy-binding "$PROJECT" --role roles/cloudsql.client --condition None \
+      --member "serviceAccount:$(account "$name")"
+  done
+}
+
+secret() { # secret NAME ACCOUNT...: takes the value from .env, and lets the accounts read it
+  local name="$1" value
+  shift
+  value="$(sed -n "s/^$name=//p" "$root/.env")"
+  there gcloud secrets describe "$name" --project "$PROJECT" ||
+    gcloud secrets create "$name" --project "$PROJECT" --replication-policy automatic
+  printf %s "$value" | gcloud secrets versions add "$name" --project "$PROJECT" --data-file -
+  for reader in "$@"; do
+    gcloud secrets add-iam-policy-binding "$name" --project "$PROJECT" --role roles/secretmanager.secretAccessor \
+      --member "serviceAccount:$(account "$reader")"
+  done
+}
+
+secrets() {
+  "$root/deploy/secrets.sh" "$root/.env"
+  secret MLFLOW_DB_PASSWORD "$SERVER"
+  secret MLFLOW_AUTH_ADMIN_PASSWORD "$SERVER"
+  secret MLFLOW_FLASK_SERVER_SECRET_KEY "$SERVER"
+  secret RATCHET_SCIENTIST_PASSWORD "$TRAINER"
+  secret MLFLOW_SERVING_PASSWORD "$SERVING"
+}
+
+tracking() { # Cloud Run reaches Cloud SQL through a socket below /cloudsql
+  gcloud run deploy "$SERVER" --project "$PROJECT" --region "$REGION" --image "$IMAGE" \
+    --service-account "$(account "$SERVER")" --add-cloudsql-instances "$(instance)" \
+    --memory 4Gi --cpu 2 --min-instances 1 --max-instances 2 --port 5000 --allow-unauthenticated \
+    --command bash --args deploy/tracking/serve.sh \
+    --set-env-vars "$(joined "POSTGRES_HOST=/cloudsql/$(instance)" "RATCHET_BUCKET=gs://$BUCKET" \
+      MLFLOW_HOST=0.0.0.0 MLFLOW_STATE=/tmp/mlflow "MLFLOW_SERVER_ALLOWED_HOSTS=*.run.app")" \
+    --set-secrets "$(joined MLFLOW_DB_PASSWORD=MLFLOW_DB_PASSWORD:latest \
+      MLFLOW_AUTH_ADMIN_PASSWORD=MLFLOW_AUTH_ADMIN_PASSWORD:latest \
+      MLFLOW_FLASK_SERVER_SECRET_KEY=MLFLOW_FLASK_SERVER_SECRET_KEY:latest)"
+}
+
+server_url() { gcloud run services describe "$SERVER" --project "$PROJECT" --region "$REGION" --format 'value(status.url)'; }
+
+model() {
+  gcloud run deploy "$SERVING" --project "$PROJECT" --region "$REGION" --image "$IMAGE" \
+    --service-account "$(account "$SERVING")" --memory 2Gi --cpu 1 --min-instances 1 --port 5001 \
+    --no-allow-unauthenticated --command ratchet \
+    --args "serve,-c,/ratchet/$TASK,--stage,$STAGE,--host,0.0.0.0,--port,5001" \
+    --set-env-vars "MLFLOW_TRACKING_URI=$(server_url),MLFLOW_TRACKING_USERNAME=serving" \
+    --set-secrets "MLFLOW_TRACKING_PASSWORD=MLFLOW_SERVING_PASSWORD:latest"
+}
+
+train() { # the same container as a custom job of Vertex AI, instead of training at home
+  gcloud ai custom-jobs create --project "$PROJECT" --region "$REGION" --display-name "ratchet $TASK" \
+    --service-account "$(account "$TRAINER")" --command ratchet --args "run,-c,/ratchet/$TASK" \
+    --env-vars "MLFLOW_TRACKING_URI=$(server_url)" \
+    --worker-pool-spec "machine-type=n2-standard-8,replica-count=1,container-image-uri=$IMAGE"
+}
+
+all() {
+  local each
+  for each in services bucket database image accounts secrets tracking model; do "$each"; done
+}
+
+case "${1:-}" in
+  services | bucket | database | image | accounts | secrets | tracking | model | train | all) "$1" ;;
+  *) sed -n '2,8p' "$0" && exit 2 ;;
+esac

@@ -1,0 +1,15 @@
+# shellcheck shell=bash disable=SC2034
+# Every value of the deployment, once. Copy it to values.local.sh (which git ignores), and change it there.
+PROJECT="my-project"
+REGION="europe-west3"
+BUCKET="$PROJECT-ratchet"                 # artifacts
+DATABASE="ratchet"                        # the Cloud SQL instance
+DATABASE_TIER="db-custom-1-3840"
+DATABASE_VERSION="POSTGRES_15"
+REPOSITORY="ratchet"                      # of Artifact Registry
+IMAGE="$REGION-docker.pkg.dev/$PROJECT/$REPOSITORY/ratchet:0.1"
+SERVER="ratchet-tracking"                 # the Cloud Run service, and its account
+SERVING="ratchet-model"
+TRAINER="ratchet-trainer"
+TASK="configs/quickstart.yaml"            # what the model server serves, and Vertex trains
+STAGE="Production"

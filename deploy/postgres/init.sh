@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Makes the databases and roles of the team stack. The image `postgres` runs it on an empty volume, `ratchet stack`
+# on an empty cluster; a script so that passwords come from the environment. Needs psql and, where there is no
+# local socket, PGHOST, PGPORT and PGPASSWORD.
+#
+#   mlflow              owns `mlflow` and `mlflow_auth`; only the tracking server knows its password
+#   ratchet_owner       owns `ratchet` and its tables: for `ratchet migrate`, nobody works with it
+#   ratchet_scientist   studies and locks; reads the ledger
+#   ratchet_promoter    what ratchet_scientist may, and appends to the ledger: this role makes a promoter
+set -euo pipefail
+
+psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname postgres \
+  --set mlflow="${MLFLOW_DB_PASSWORD:?}" \
+  --set owner="${RATCHET_OWNER_PASSWORD:?}" \
+  --set scientist="${RATCHET_SCIENTIST_PASSWORD:?}" \
+  --set promoter="${RATCHET_PROMOTER_PASSWORD:?}" <<'SQL'
+CREATE ROLE mlflow LOGIN PASSWORD :'mlflow';
+CREATE ROLE ratchet_owner LOGIN PASSWORD :'owner';
+CREATE ROLE ratchet_scientist LOGIN PASSWORD :'scientist';
+CREATE ROLE ratchet_promoter LOGIN PASSWORD :'promoter' IN ROLE ratchet_scientist;
+CREATE DATABASE mlflow OWNER mlflow;
+CREATE DATABASE mlflow_auth OWNER mlflow;
+CREATE DATABASE ratchet OWNER ratchet_owner;
+REVOKE CONNECT ON DATABASE mlflow, mlflow_auth, ratchet FROM PUBLIC;
+GRANT CONNECT ON DATABASE ratchet TO ratchet_scientist;
+\connect ratchet
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+ALTER SCHEMA public OWNER TO ratchet_owner;
+GRANT USAGE ON SCHEMA public TO ratchet_scientist;
+SQL

@@ -1,0 +1,138 @@
+"""Is everything there that the commands need? One line for each part, with the mend where it is not."""
+
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import requests
+
+from ratchet.adapters import schema, tracking
+from ratchet.errors import RatchetError
+from ratchet.settings import Settings, masked
+
+FREE_BYTES = 2 * 2**30
+SKEW_S = 30
+EXPERIMENT = "ratchet-doctor"
+# A command waits for what is away; here its absence is the finding.
+ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one part; mend: empty where all is well."""
+
+    part: str
+    text: str
+    mend: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at each part; yield what was found, in order."""
+    os.environ.update(ONCE)
+    for look in (_environment, _disk, _database, _server, _account, _clock, _files):
+        part = look.__name__.removeprefix("_")
+        try:
+            yield look(settings)
+        except RatchetError as error:
+            yield Finding(part, "", str(error))
+
+
+def _environment(settings: Settings) -> Finding:
+    """Whether the packages are those that Ratchet was built with."""
+    from packaging.requirements import Requirement
+
+    wrong = []
+    for line in requires("ratchet") or ():
+        wanted = Requirement(line)
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            here = version(wanted.name)
+        except PackageNotFoundError:
+            here = "missing"
+        if not wanted.specifier.contains(here if here != "missing" else "0"):
+            wrong.append(f"{wanted.name} {here}, not {wanted.specifier}")
+    told = f"Python {sys.version.split()[0]}, mlflow {version('mlflow')}"
+    return Finding("environment", told, f"{'; '.join(wrong)}: make setup" if wrong else "")
+
+
+def _disk(settings: Settings) -> Finding:
+    place = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    mend = f"less than {FREE_BYTES / 1e9:.0f} GB are free: remove what is not needed" if free < FREE_BYTES else ""
+    return Finding("disk", f"{free / 1e9:.1f} GB are free for {settings.home}", mend)
+
+
+def _database(settings: Settings) -> Finding:
+    state = schema.state(settings)
+    shown = f"{masked(settings.database_url)}: role {state.role}, {'may' if state.may_promote else 'may not'} promote"
+    if settings.database_url.startswith("sqlite:") and not state.is_newest:
+        return Finding("database", f"{masked(settings.database_url)}: the next command makes its tables")
+    mend = "" if state.is_newest else "its tables are missing or old: whoever owns it runs `ratchet migrate`"
+    return Finding("database", shown, mend)
+
+
+def _server(settings: Settings) -> Finding:
+    import mlflow
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    uri = settings.tracking_uri
+    with tracking.reachable(settings):
+        tracking.client(settings)
+    if not uri.startswith("http"):
+        return Finding("server", f"{masked(uri)}: a store of one's own, without a server")
+    theirs, ours = http_request(get_default_host_creds(uri), "/version", "GET").text, mlflow.__version__
+    mend = "" if theirs == ours else f"the server runs mlflow {theirs}, this machine {ours}: make them the same"
+    return Finding("server", f"{masked(uri)}: mlflow {theirs}", mend)
+
+
+def _account(settings: Settings) -> Finding:
+    """Who we are to the server, and whether that account may make an experiment."""
+    from mlflow.exceptions import MlflowException
+
+    if not settings.tracking_uri.startswith("http"):
+        return Finding("account", "a store of one's own knows no accounts")
+    client, name = tracking.client(settings), os.environ.get("MLFLOW_TRACKING_USERNAME", "")
+    try:
+        tracking.experiment_of(client, EXPERIMENT)
+    except MlflowException as error:
+        return Finding("account", name or "nobody", f"it may not make an experiment ({error.error_code}): ask an admin")
+    return Finding("account", f"{name or 'none is asked for'}: may make experiments")
+
+
+def _clock(settings: Settings) -> Finding:
+    if not settings.tracking_uri.startswith("http"):
+        return Finding("clock", "this machine's own")
+    with tracking.reachable(settings):
+        answer = requests.head(f"{settings.tracking_uri}/health", timeout=10)
+    apart_s = abs(time.time() - parsedate_to_datetime(answer.headers["Date"]).timestamp())
+    mend = "set both clocks by NTP: what ran when is told by them" if apart_s > SKEW_S else ""
+    return Finding("clock", f"{apart_s:.0f} s apart from the server's", mend)
+
+
+def _files(settings: Settings) -> Finding:
+    """Whether a file goes to the bucket and comes back the same."""
+    from mlflow.exceptions import MlflowException
+
+    client, sent = tracking.client(settings), uuid.uuid4().hex
+    with tracking.reachable(settings):
+        run = client.create_run(tracking.experiment_of(client, EXPERIMENT)).info
+        try:
+            client.log_text(run.run_id, sent, "sent.txt")
+            came = Path(client.download_artifacts(run.run_id, "sent.txt")).read_text(encoding="utf-8")
+        except MlflowException as error:
+            reason = str(error).splitlines()[0][:200]
+            return Finding("files", run.artifact_uri, f"they cannot be written ({reason}): see the server's log, its"
+                           " RATCHET_BUCKET and the rights of its account on it")  # fmt: skip
+        finally:
+            client.delete_run(run.run_id)
+    mend = "" if came == sent else "what came back is not what was sent"
+    return Finding("files", f"{run.artifact_uri.rpartition('/')[0]}: written and read back", mend)

@@ -1,0 +1,164 @@
+"""The team stack without Docker, on 127.0.0.1: PostgreSQL, an emulator of Google Cloud Storage, a tracking server.
+
+It runs the very scripts in deploy/ that docker-compose.yml runs, so that what is shown here holds there.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ratchet.adapters import database, postgres, schema, servers
+from ratchet.adapters.postgres import Cluster
+from ratchet.errors import ServerError
+from ratchet.settings import SERVE_HOST
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+BUCKET = "ratchet-artifacts"
+READY_S = 120  # an empty database is migrated first
+ROLES = {"ratchet_owner": "RATCHET_OWNER_PASSWORD", "ratchet_scientist": "RATCHET_SCIENTIST_PASSWORD",
+         "ratchet_promoter": "RATCHET_PROMOTER_PASSWORD"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where each part listens."""
+
+    postgres: int
+    bucket: int
+    tracking: int
+
+    @classmethod
+    def free(cls) -> "Ports":
+        """Three ports that are free now."""
+        return cls(*(servers.free_port() for _ in range(3)))
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack. secrets: what `.env` holds; tracking: its process, for those who stop and start it."""
+
+    folder: Path
+    ports: Ports
+    secrets: Mapping[str, str]
+    cluster: Cluster
+    tracking: "Tracking"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Address of the tracking server."""
+        return f"http://{SERVE_HOST}:{self.ports.tracking}"
+
+    def database_url(self, role: str = "ratchet_scientist") -> str:
+        """Address of the database `ratchet`, for a role."""
+        return self.cluster.url("ratchet", role, self.secrets[ROLES[role]])
+
+    def environment(self, role: str = "ratchet_promoter") -> dict[str, str]:
+        """What a person exports to work on the stack, as its admin."""
+        return {
+            "MLFLOW_TRACKING_URI": self.tracking_uri,
+            "MLFLOW_TRACKING_USERNAME": "admin",
+            "MLFLOW_TRACKING_PASSWORD": self.secrets["MLFLOW_AUTH_ADMIN_PASSWORD"],
+            "RATCHET_DATABASE_URL": self.database_url(role),
+        }
+
+
+class Tracking:
+    """The tracking server, which may be stopped and started again."""
+
+    def __init__(self, environment: Mapping[str, str], url: str, log: Path) -> None:
+        self.environment, self.url, self.log = environment, url, log
+        self._up = ExitStack()
+
+    def start(self) -> None:
+        """Start it; return when it is healthy."""
+        words = ["bash", str(DEPLOY / "tracking" / "serve.sh")]
+        child = self._up.enter_context(servers.running("mlflow server", words, self.log, env=self.environment))
+        try:
+            child.require(partial(servers.answers, f"{self.url}/health"), READY_S)
+        except BaseException:
+            self._up.close()
+            raise
+
+    def stop(self) -> None:
+        """Stop it."""
+        self._up.close()
+
+
+@contextmanager
+def running(folder: Path, ports: Ports | None = None) -> Iterator[Stack]:
+    """Start the stack on the data of the folder, made on first use; stop all of it at the end.
+
+    Raises ServerError that names the part which did not come up.
+    """
+    if not DEPLOY.is_dir():
+        raise ServerError(f"{DEPLOY}: not there; the stack's scripts are in a checkout of Ratchet, so run it from one")
+    folder.mkdir(parents=True, exist_ok=True)
+    ports, secrets = ports or Ports.free(), _secrets(folder / ".env")
+    cluster = Cluster(folder / "postgres", ports.postgres, secrets["POSTGRES_PASSWORD"])
+    is_new = not cluster.folder.exists()
+    with ExitStack() as parts:
+        parts.enter_context(cluster.running())
+        if is_new:
+            _initialise(cluster, secrets)
+        parts.enter_context(_bucket(folder, ports.bucket))
+        tracking = Tracking(_tracking_environment(folder, ports, secrets), f"http://{SERVE_HOST}:{ports.tracking}",
+                            folder / "tracking.log")  # fmt: skip
+        parts.callback(tracking.stop)
+        tracking.start()
+        yield Stack(folder, ports, secrets, cluster, tracking)
+
+
+def _secrets(file: Path) -> dict[str, str]:
+    """What the file says, after writing it with random secrets where it is not there."""
+    subprocess.run(["bash", str(DEPLOY / "secrets.sh"), str(file)], check=True)
+    return dict(re.findall(r"^(\w+)=(.*)$", file.read_text(), re.MULTILINE))
+
+
+def _initialise(cluster: Cluster, secrets: Mapping[str, str]) -> None:
+    """Make databases and roles; a cluster on which that fails is not left behind for the next start."""
+    reach = {"PGHOST": SERVE_HOST, "PGPORT": str(cluster.port), "PGPASSWORD": cluster.password}
+    path = f"{postgres.binaries()}{os.pathsep}{os.environ.get('PATH', '')}"
+    try:
+        done = subprocess.run(
+            ["bash", str(DEPLOY / "postgres" / "init.sh")],
+            env={**os.environ, **secrets, **reach, "PATH": path}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise ServerError(f"deploy/postgres/init.sh: {done.stderr.strip()[-300:]}")
+        owned = cluster.url("ratchet", "ratchet_owner", secrets[ROLES["ratchet_owner"]])
+        schema.migrate(database.with_driver(owned))
+    except BaseException:
+        cluster.stop()
+        shutil.rmtree(cluster.folder)
+        raise
+
+
+@contextmanager
+def _bucket(folder: Path, port: int) -> Iterator[None]:
+    words = [sys.executable, "-m", "gcp_storage_emulator", f"--data-dir={folder / 'bucket'}", "start",
+             f"--host={SERVE_HOST}", f"--port={port}", f"--default-bucket={BUCKET}"]  # fmt: skip
+    with servers.running("gcp-storage-emulator", words, folder / "bucket.log") as child:
+        child.require(partial(servers.answers, f"http://{SERVE_HOST}:{port}/storage/v1/b/{BUCKET}"), READY_S)
+        yield
+
+
+def _tracking_environment(folder: Path, ports: Ports, secrets: Mapping[str, str]) -> dict[str, str]:
+    return {
+        **os.environ,
+        **secrets,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "POSTGRES_HOST": SERVE_HOST,
+        "POSTGRES_PORT": str(ports.postgres),
+        "STORAGE_EMULATOR_HOST": f"http://{SERVE_HOST}:{ports.bucket}",
+        "RATCHET_BUCKET": f"gs://{BUCKET}",
+        "MLFLOW_PORT": str(ports.tracking),
+        "MLFLOW_STATE": str(folder / "tracking"),
+        "MLFLOW_SERVER_ALLOWED_HOSTS": f"{SERVE_HOST}:*,localhost:*",
+    }

@@ -1,0 +1,124 @@
+"""Who may do what: each role's forbidden commands are refused by the server or the database, in one clear line."""
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import mlflow
+import psycopg2
+import pytest
+import yaml
+from mlflow.server.auth.client import AuthServiceClient
+
+from ratchet.operate.stack import Stack
+from tests.conftest import Told
+from tests.end_to_end.commands import environment, run
+
+# What an account is granted on the task's experiment and on its model, and the database role behind it.
+ROLES = {
+    "viewer": ((), "ratchet_scientist"),
+    "scientist": (("EDIT", "EDIT"), "ratchet_scientist"),
+    "half a promoter": (("EDIT", "EDIT"), "ratchet_promoter"),
+    "promoter": (("EDIT", "MANAGE"), "ratchet_promoter"),
+}
+BY_SERVER = r"the account '[\w ]+' may not do this; an admin of the server grants it"
+BY_DATABASE = r"may not append to the ledger, so it may not move a version to \w+; ask somebody with ratchet_promoter"
+# Each role in this order, with what it is refused by; a command that succeeds leaves nothing to do for the next.
+COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "status": dict.fromkeys(ROLES, ""),
+    "train --seed 8": {"viewer": BY_SERVER, "scientist": "", "half a promoter": "", "promoter": ""},
+    "promote --seed 8": {
+        "viewer": BY_SERVER, "scientist": BY_DATABASE, "half a promoter": BY_SERVER, "promoter": "",
+    },
+    "rollback": {"viewer": BY_DATABASE, "scientist": BY_DATABASE, "promoter": ""},
+}  # fmt: skip
+# The same without Ratchet: what a role's own SQL is answered by PostgreSQL.
+APPEND = "INSERT INTO ledger (task, version, from_stage, to_stage, by_whom) VALUES ('x', 1, 'None', 'Staging', 'me')"
+STATEMENTS = {
+    "SELECT count(*) FROM ledger": ("ratchet_scientist", "ratchet_promoter"),
+    "SELECT count(*) FROM studies": ("ratchet_scientist", "ratchet_promoter"),
+    APPEND: ("ratchet_promoter",),
+    "UPDATE ledger SET by_whom = 'somebody else'": (),
+    "DELETE FROM ledger": (),
+    "TRUNCATE ledger": (),
+    "DROP TABLE ledger": (),
+    "ALTER TABLE ledger ADD COLUMN x int": (),
+    "CREATE TABLE mine (x int)": (),
+    "UPDATE ratchet_version SET version_num = 'old'": (),
+}
+
+
+@pytest.fixture(scope="module")
+def task(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A task whose first version an admin has brought to Production; the accounts are made."""
+    place = tmp_path_factory.mktemp("team")
+    config = place / "team.yaml"
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "name": "team",
+                "data": {"sources": {"applicants": {"uris": ["synthetic://credit?rows=1500&seed=3"]}},
+                         "target": "defaulted", "positive": 1, "id": "applicant_id",
+                         "drop": ["applied_at", "probability_of_default"]},
+                "search": {"models": ["linear"], "trials": 2, "folds": 2},
+                "gates": {"production": [{"metric": "roc_auc", "max_drop": 0.5}]},
+            }
+        )
+    )  # fmt: skip
+    done = run("ratchet", "run", "-c", config, cwd=place, env=environment(**stack.environment()))
+    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.environment().items():
+            patch.setenv(name, value)
+        client = AuthServiceClient(stack.tracking_uri)
+        experiment = mlflow.MlflowClient(stack.tracking_uri).get_experiment_by_name("team")
+        for role, (rights, _) in ROLES.items():
+            client.create_user(role, f"password of {role}")
+            on = [("experiment", experiment.experiment_id), ("registered_model", "team")]
+            for thing, right in zip(on, rights, strict=False):
+                client.grant_user_permission(role, *thing, right)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("command", "role"), [(command, role) for command, roles in COMMANDS.items() for role in roles]
+)
+def test_a_role_does_what_it_may_and_is_told_what_it_may_not(
+    command: str, role: str, task: Path, on_stack: Stack, ratchet: Callable[..., Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, refusal = command.split(), COMMANDS[command][role]
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", role)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", f"password of {role}")
+    monkeypatch.setenv("RATCHET_DATABASE_URL", on_stack.database_url(ROLES[role][1]))
+    told = ratchet(words[0], "-c", task, *words[1:])
+    assert told.code == (1 if refusal else 0), told.err
+    assert re.search(refusal, told.err), told.err
+    assert "Traceback" not in told.err
+    assert "password of" not in told.out + told.err
+
+
+@pytest.mark.parametrize("role", ["ratchet_scientist", "ratchet_promoter"])
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_a_role_without_ratchet_in_between_has_the_same_rights(statement: str, role: str, stack: Stack) -> None:
+    with closing(psycopg2.connect(stack.database_url(role))) as connection, connection.cursor() as cursor:
+        if role in STATEMENTS[statement]:
+            cursor.execute(statement)  # and is not committed
+        else:
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                cursor.execute(statement)
+
+
+@pytest.mark.parametrize("role", ["ratchet_scientist", "ratchet_promoter", "ratchet_owner"])
+def test_the_servers_own_databases_are_closed_to_people(role: str, stack: Stack) -> None:
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        psycopg2.connect(stack.database_url(role).removesuffix("ratchet") + "mlflow")
+
+
+def test_a_wrong_password_is_one_line(
+    on_stack: Stack, task: Path, ratchet: Callable[..., Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
+    told = ratchet("status", "-c", task)
+    assert told.code == 1
+    assert "the account 'admin' is refused; set MLFLOW_TRACKING_USERNAME" in told.err
