@@ -28,7 +28,7 @@ def migrate(address: str) -> None:
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     database.refuse_if_it_holds(address, "registered_models", "MLflow; give Ratchet")
@@ -43,11 +43,13 @@ def migrate(address: str) -> None:
             command.upgrade(told, "head")
             if engine.dialect.name == "postgresql":
                 _grant(connection)
-    except SQLAlchemyError as error:
+    except ProgrammingError as error:
         raise ServerError(
             f"{masked(address)}: its tables are missing or old, and this role may not make them: whoever owns the"
             f" database runs `ratchet migrate` on it ({str(error).splitlines()[0][:200]})"
         ) from None
+    except SQLAlchemyError as error:
+        raise ServerError(f"RATCHET_DATABASE_URL ({masked(address)}): {str(error).splitlines()[0][:300]}") from None
     finally:
         engine.dispose()
 
