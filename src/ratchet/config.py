@@ -121,7 +121,10 @@ def is_database(uri: str) -> bool:
 
 
 def _without_password(uri: str) -> str:
-    password = urlsplit(uri).password if "://" in uri else None
+    try:
+        password = urlsplit(uri).password if "://" in uri else None
+    except ValueError:  # no address at all: told where it is looked for
+        return uri
     if password and not password.startswith("${"):
         raise ValueError(
             "an address with a password in it would be on record with every run; write ${NAME} in its place, and set"
