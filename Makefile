@@ -7,7 +7,7 @@ COMPOSE = $(shell docker compose version > /dev/null 2>&1 && echo docker compose
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup run test check bench faults up down logs stack lock docs clean
+.PHONY: help setup run test check bench faults up down logs backup stack lock docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,11 @@ down:  ## stop it; what it keeps stays in its volumes
 
 logs:  ## what its parts say
 	@$(COMPOSE) logs -f --tail 100
+
+backup: setup .env  ## databases and bucket of the stack in Docker into backups/DATE (back with `ratchet restore`)
+	@set -a; . ./.env; export PGHOST=127.0.0.1 PGPORT="$$POSTGRES_PORT" PGPASSWORD="$$POSTGRES_PASSWORD"; \
+	  [ -z "$$STORAGE_EMULATOR_HOST" ] || export STORAGE_EMULATOR_HOST="http://127.0.0.1:$$GCS_PORT"; \
+	  GOOGLE_CLOUD_PROJECT="$${GOOGLE_CLOUD_PROJECT:-ratchet}" ratchet backup "backups/$$(date +%F-%H%M%S)"
 
 stack: setup  ## the team stack on this machine, without Docker: PostgreSQL, a bucket's emulator, a tracking server
 	@ratchet stack

@@ -2,14 +2,16 @@
 
 import fnmatch
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ratchet.errors import DataError
+from ratchet.errors import DataError, ServerError
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Blob
+    from google.cloud.storage import Blob, Client
 
 
 def fetch(uri: str, folder: Path, tried: list[str]) -> tuple[Path, ...]:
@@ -40,16 +42,56 @@ def fetch(uri: str, folder: Path, tried: list[str]) -> tuple[Path, ...]:
         return ()
 
 
-def _objects(bucket: str, path: str) -> list["Blob"]:
+def copy_out(bucket: str, folder: Path) -> int:
+    """Download all of `gs://bucket` into a folder; return how many files that were.
+
+    Raises ServerError if the bucket cannot be read.
+    """
+    with _told(bucket):
+        blobs = list(_client().list_blobs(urlsplit(bucket).netloc))
+        for blob in blobs:
+            target = folder / blob.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            blob.download_to_filename(str(target))
+    return len(blobs)
+
+
+def copy_in(folder: Path, bucket: str) -> int:
+    """Upload all files below a folder into `gs://bucket`; return how many that were.
+
+    Raises ServerError if the bucket cannot be written.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    with _told(bucket):
+        there = _client().bucket(urlsplit(bucket).netloc)
+        for path in files:
+            there.blob(path.relative_to(folder).as_posix()).upload_from_filename(str(path))
+    return len(files)
+
+
+@contextmanager
+def _told(bucket: str) -> Iterator[None]:
+    from google.api_core.exceptions import GoogleAPIError
+
+    try:
+        yield
+    except (GoogleAPIError, OSError) as error:
+        raise ServerError(f"{bucket}: {(str(error).splitlines() or [type(error).__name__])[0][:300]}") from None
+
+
+def _client() -> "Client":
     from google.auth.exceptions import DefaultCredentialsError
     from google.cloud import storage
 
     try:
-        client = storage.Client()
+        return storage.Client()
     except DefaultCredentialsError:  # a public bucket asks for none
-        client = storage.Client.create_anonymous_client()
+        return storage.Client.create_anonymous_client()
+
+
+def _objects(bucket: str, path: str) -> list["Blob"]:
     fixed = path.partition("*")[0]
-    blobs = client.list_blobs(bucket, prefix=fixed)
+    blobs = _client().list_blobs(bucket, prefix=fixed)
     wanted = [blob for blob in blobs if blob.name == path or ("*" in path and _fits(blob.name, path))]
     return sorted(wanted, key=lambda blob: blob.name)
 

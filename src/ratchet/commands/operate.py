@@ -1,8 +1,5 @@
 """The commands for what people do with the result, and for the first task."""
 
-import contextlib
-import signal
-from pathlib import Path
 from typing import Any
 
 import click
@@ -83,56 +80,3 @@ def init(source: str, target: str, **options: str | None) -> None:
     from ratchet.settings import Settings
 
     console.text(operation.draft(source, target, Settings.from_env(), **options))
-
-
-@click.command()
-@click.option(
-    "--folder", type=click.Path(path_type=Path), default=Path(".ratchet/stack"), show_default=True,
-    help="Where its databases, its bucket and its secrets are kept.",
-)  # fmt: skip
-def stack(folder: Path) -> None:
-    """Run the team stack on this machine without Docker, until it is stopped."""
-    from ratchet import console
-    from ratchet.operate import stack as operation
-
-    with operation.running(folder.resolve()) as running:
-        exports = folder / "environment"
-        exports.touch(mode=0o600)
-        exports.write_text("".join(f"export {name}={value}\n" for name, value in running.environment().items()))
-        console.say(f"tracking server: {running.tracking_uri} (the account `admin`; its password is in {exports})")
-        console.say(f"work on it:      source {exports}")
-        console.say("Ctrl-C stops all of it; what is on record stays")
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.pause()
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout and nothing else.")
-def doctor(as_json: bool) -> None:
-    """Look at all that the commands need: environment, disk, database, server, account, clock, files."""
-    from ratchet import console
-    from ratchet.errors import RatchetError
-    from ratchet.operate import doctor as operation
-    from ratchet.settings import Settings
-
-    found = []
-    for finding in operation.examine(Settings.from_env()):
-        found.append(finding)
-        if not as_json:
-            console.finding(finding.part, finding.text, finding.mend)
-    if as_json:
-        console.as_json({"parts": [vars(finding) for finding in found]})
-    if faults := [finding.part for finding in found if finding.mend]:
-        raise RatchetError(f"not well: {', '.join(faults)}")
-
-
-@click.command()
-def migrate() -> None:
-    """Make the tables of RATCHET_DATABASE_URL, or bring them up to date; for the role that owns them."""
-    from ratchet import console
-    from ratchet.adapters import database, schema
-    from ratchet.settings import Settings, masked
-
-    address = database.url(Settings.from_env())
-    schema.migrate(address)
-    console.say(f"{masked(address)} is up to date")

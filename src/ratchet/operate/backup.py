@@ -1,0 +1,64 @@
+"""All of a team's stack in a folder, and back onto an empty one: its databases, then the bucket whose files they name.
+
+The databases come first: a file is in the bucket before anything names it, so whatever a dump names is copied after it.
+Who runs it is the superuser of PostgreSQL (PGHOST, PGPORT, PGUSER, PGPASSWORD) with a right to read the bucket.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from ratchet.adapters import buckets, postgres, registry
+from ratchet.errors import DataError, ServerError
+
+DATABASES = ("mlflow", "mlflow_auth", "ratchet")
+FILES, MANIFEST = "bucket", "manifest.json"
+
+
+def backup(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
+    """Write a folder that is not there yet; it appears when it is whole.
+
+    bucket: `gs://NAME`. Raises DataError if the folder is there, ServerError if a part cannot be read.
+    """
+    if folder.exists():
+        raise DataError(f"{folder}: is there already; a backup is written once")
+    partial = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name in DATABASES:
+        _run("pg_dump", "--format=custom", f"--file={partial / f'{name}.dump'}", name)
+        tell(f"database {name}: {(partial / f'{name}.dump').stat().st_size / 1e6:.1f} MB")
+    tell(f"{bucket}: {buckets.copy_out(bucket, partial / FILES)} files")
+    (partial / MANIFEST).write_text(json.dumps(registry.digests(partial), indent=1), encoding="utf-8")
+    partial.replace(folder)
+
+
+def restore(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
+    """Put a backup back onto a stack whose roles and databases are there, with its tracking server stopped.
+
+    What the databases hold is replaced; files that the bucket holds besides are left. Raises DataError, before
+    anything is touched, if the backup is not whole.
+    """
+    manifest = folder / MANIFEST
+    if not manifest.exists():
+        raise DataError(f"{folder}: no backup, or one that did not come to its end: {MANIFEST} is not in it")
+    expected, found = json.loads(manifest.read_text(encoding="utf-8")), registry.digests(folder)
+    del found[MANIFEST]
+    if odd := sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name)):
+        raise DataError(f"{folder}: {odd[0]} is not what was backed up ({len(odd)} such); take another backup")
+    for name in DATABASES:
+        _run("pg_restore", "--clean", "--if-exists", "--exit-on-error", "--single-transaction", f"--dbname={name}",
+             str(folder / f"{name}.dump"))  # fmt: skip
+        tell(f"database {name} is back")
+    tell(f"{bucket}: {buckets.copy_in(folder / FILES, bucket)} files are back")
+
+
+def _run(program: str, *words: str) -> None:
+    environment = {"PGUSER": "postgres", **os.environ}
+    done = subprocess.run([str(postgres.binaries() / program), "--no-password", *words], env=environment,
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    if done.returncode:
+        raise ServerError(f"{program}: {(done.stderr.strip().splitlines() or ['it failed'])[0]}")
