@@ -2,25 +2,33 @@
 
 A trial of 0.2 s that reports three folds, five parameters and its score is logged in five ways, on the same server:
 not at all, by Ratchet's spool, by MLflow's fluent calls key by key, by `log_params` and `log_metrics`, and by MLflow's
-own asynchronous logging. What the objective itself pays is timed apart from the whole.
+own asynchronous logging. What the objective itself pays is timed apart from the whole. Then the trials of one training
+are multiplied, in PostgreSQL itself, and `ratchet status` is timed as a whole command, with few and with many of them.
 """
 
 import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cells import head, machine
 
-TRIALS, TRIAL_S = 50, 0.2
+TRIALS, TRIAL_S, MANY = 50, 0.2, 10_000
+TASK = """
+name: status
+data: {sources: {applicants: {uris: ["synthetic://credit?rows=2000&seed=3"]}}, target: defaulted, positive: 1,
+       id: applicant_id, drop: [applied_at, probability_of_default]}
+search: {models: [linear], trials: 2, folds: 2}
+"""
 PARAMS = {f"parameter_{n}": n / 7 for n in range(5)}
 FOLDS = [0.71, 0.72, 0.73]
 
@@ -94,6 +102,42 @@ def timed(way: Any) -> dict[str, float]:
     return {"whole_s": time.perf_counter() - began, "objective_ms": statistics.median(paid)}
 
 
+def multiply(running: Any, run_id: str, copies: int) -> None:
+    """Put copies of a run beside it, by SQL."""
+    import psycopg2
+
+    address = running.cluster.url("mlflow", "mlflow", running.secrets["MLFLOW_DB_PASSWORD"])
+    with closing(psycopg2.connect(address)) as connection, connection, connection.cursor() as cursor:
+        for table in ("runs", "tags", "params", "metrics", "latest_metrics"):
+            cursor.execute(f"SELECT * FROM {table} LIMIT 0")
+            names = [column.name for column in cursor.description]
+            copied = ", ".join("md5('copy ' || n)" if name == "run_uuid" else f'"{name}"' for name in names)
+            listed = ", ".join(f'"{name}"' for name in names)
+            rows = f"SELECT {copied} FROM {table}, generate_series(1, {copies}) AS numbers(n) WHERE run_uuid = %s"
+            cursor.execute(f"INSERT INTO {table} ({listed}) {rows}", [run_id])
+
+
+def status_s(running: Any, place: Path) -> dict[str, float]:
+    """Return the median time of `ratchet status` with few trials and with MANY more, in s."""
+    import mlflow
+
+    config = place / "status.yaml"
+    config.write_text(TASK, encoding="utf-8")
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def once(*words: str) -> float:
+        began = time.perf_counter()
+        subprocess.run(["ratchet", *words, "-c", str(config)], cwd=place, env=env, capture_output=True, check=True)
+        return time.perf_counter() - began
+
+    once("run")
+    few = statistics.median(once("status") for _ in range(5))
+    experiment = mlflow.get_experiment_by_name("status").experiment_id
+    trial = mlflow.MlflowClient().search_runs([experiment], "tags.`ratchet.step` = 'trial'")[0]
+    multiply(running, trial.info.run_id, MANY)
+    return {"few": few, "many": statistics.median(once("status") for _ in range(5))}
+
+
 def measure() -> dict[str, dict[str, float]]:
     """Start the stack; return the figures of each way."""
     from ratchet.operate import stack
@@ -113,7 +157,8 @@ def measure() -> dict[str, dict[str, float]]:
                 "mlflow.log_param, log_metric by key": fluent(client.create_experiment("key"), "by key"),
                 "mlflow, asynchronous": fluent(client.create_experiment("later"), "asynchronous"),
             }
-            return {name: timed(way) for name, way in ways.items()}
+            found = {name: timed(way) for name, way in ways.items()}
+            return found | {"status": status_s(running, Path(place))}
 
 
 def main() -> None:
@@ -125,10 +170,12 @@ def main() -> None:
     if options.json:
         print(json.dumps(found, indent=1))
         return
+    status = found.pop("status")
     bare_s = found["nothing is logged"]["whole_s"]
     print(f"| {TRIALS} trials of {TRIAL_S} s | seconds | ratio | what a trial pays |\n| --- | --: | --: | --: |")
     for name, each in found.items():
         print(f"| {name} | {each['whole_s']:.1f} | {each['whole_s'] / bare_s:.2f} | {each['objective_ms']:.2f} ms |")
+    print(f"\n`ratchet status`: {status['few']:.1f} s, with {MANY:,} more trials {status['many']:.1f} s (median of 5).")
     print(f"\n{machine()}, commit `{head()}`.", file=sys.stdout)
 
 
