@@ -11,7 +11,10 @@ import pytest
 import yaml
 from mlflow.server.auth.client import AuthServiceClient
 
+from ratchet.adapters import tracking, trialruns
+from ratchet.adapters.records import STEP
 from ratchet.operate.stack import Stack
+from ratchet.settings import Settings
 from tests.conftest import Told
 from tests.end_to_end.commands import environment, run
 
@@ -96,6 +99,20 @@ def test_a_role_does_what_it_may_and_is_told_what_it_may_not(
     assert re.search(refusal, told.err), told.err
     assert "Traceback" not in told.err
     assert "password of" not in told.out + told.err
+
+
+def test_a_trial_that_is_there_twice_is_put_aside_by_who_may_not_delete_it(
+    task: Path, on_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "scientist")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "password of scientist")
+    client = tracking.client(Settings.from_env())
+    experiment = client.get_experiment_by_name("team").experiment_id
+    for _ in range(2):
+        tags = {trialruns.STUDY: "twice", trialruns.TRIAL: "0", STEP: "trial"}
+        client.set_terminated(client.create_run(experiment, tags=tags).info.run_id)
+    trialruns.settle(client, "twice")
+    assert len(client.search_runs([experiment], f"tags.`{trialruns.STUDY}` = 'twice' and tags.`{STEP}` = 'trial'")) == 1
 
 
 @pytest.mark.parametrize("role", ["ratchet_scientist", "ratchet_promoter"])
