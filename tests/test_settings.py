@@ -74,6 +74,8 @@ def test_two_databases_of_one_server_are_welcome(place: Path, monkeypatch: pytes
         ("http://host:5000", "http://host:5000"),
         ("http://me:pa[ss@host:5000/a", "http://me:***@host:5000/a"),
         ("postgresql://me:p@ss:w@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:p/w@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://host/db?user=me&password=pw&x=1", "postgresql://host/db?user=me&password=***&x=1"),
         ("http://me@host:5000/x", "http://me@host:5000/x"),
         ("sqlite:////tmp/a:b@c/mlflow.db", "sqlite:////tmp/a:b@c/mlflow.db"),
     ],

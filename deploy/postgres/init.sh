@@ -9,11 +9,15 @@
 #   ratchet_promoter    what ratchet_scientist may, and appends to the ledger: this role makes a promoter
 set -euo pipefail
 
-psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname postgres \
-  --set mlflow="${MLFLOW_DB_PASSWORD:?}" \
-  --set owner="${RATCHET_OWNER_PASSWORD:?}" \
-  --set scientist="${RATCHET_SCIENTIST_PASSWORD:?}" \
-  --set promoter="${RATCHET_PROMOTER_PASSWORD:?}" <<'SQL'
+: "${MLFLOW_DB_PASSWORD:?}" "${RATCHET_OWNER_PASSWORD:?}" "${RATCHET_SCIENTIST_PASSWORD:?}" "${RATCHET_PROMOTER_PASSWORD:?}"
+
+# The passwords go neither onto a command line, which everybody on the machine can read, nor into the server's log.
+psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname postgres <<'SQL'
+\getenv mlflow MLFLOW_DB_PASSWORD
+\getenv owner RATCHET_OWNER_PASSWORD
+\getenv scientist RATCHET_SCIENTIST_PASSWORD
+\getenv promoter RATCHET_PROMOTER_PASSWORD
+SET log_min_error_statement = panic;
 CREATE ROLE mlflow LOGIN PASSWORD :'mlflow';
 CREATE ROLE ratchet_owner LOGIN PASSWORD :'owner';
 CREATE ROLE ratchet_scientist LOGIN PASSWORD :'scientist';

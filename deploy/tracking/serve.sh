@@ -30,6 +30,9 @@ export MLFLOW_BACKEND_STORE_URI
 export MLFLOW_ARTIFACTS_DESTINATION="${RATCHET_BUCKET:?such as gs://a-bucket}"
 export MLFLOW_EXPOSE_PROMETHEUS="$state/prometheus"
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false # saves 1.4 GB of processes
+if [ -s /run/secrets/google ]; then # a key that Compose was given; without one Google's own client looks around
+  export GOOGLE_APPLICATION_CREDENTIALS=/run/secrets/google
+fi
 export GOOGLE_CLOUD_PROJECT="${GOOGLE_CLOUD_PROJECT:-ratchet}"
 exec mlflow server --app-name basic-auth --host "${MLFLOW_HOST:-127.0.0.1}" --port "${MLFLOW_PORT:-5000}" \
   --workers "${MLFLOW_WORKERS:-2}"

@@ -7,7 +7,7 @@ The one home of defaults and bounds. `taskfile.py` reads a file into these model
 from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 from unicodedata import normalize
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -122,10 +122,11 @@ def is_database(uri: str) -> bool:
 
 def _without_password(uri: str) -> str:
     try:
-        password = urlsplit(uri).password if "://" in uri else None
+        parts = urlsplit(uri) if "://" in uri else None
+        given = dict(parse_qsl(parts.query)).get("password") or parts.password if parts else None
     except ValueError:  # no address at all: told where it is looked for
         return uri
-    if password and not password.startswith("${"):
+    if given and not given.startswith("${"):
         raise ValueError(
             "an address with a password in it would be on record with every run; write ${NAME} in its place, and set"
             " NAME in the environment"

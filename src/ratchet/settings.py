@@ -14,7 +14,8 @@ SERVE_HOST, SERVE_PORT = "127.0.0.1", 5001
 
 def masked(uri: str) -> str:
     """Return the URI as it may be shown: without its password."""
-    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", uri, count=1)
+    plain = re.sub(r"(://[^/@:]*):.*@(?=[^@]*$)", r"\1:***@", uri)
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", plain)
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,21 @@ def test_what_mlflow_run_makes_of_one_ctrl_c_is_one_wish_and_a_second_ctrl_c_is_
         signal.raise_signal(signal.SIGINT)
 
 
+def test_within_another_block_the_end_of_the_outer_one_counts() -> None:
+    seen = []
+
+    def work() -> None:
+        with stops.uninterrupted():
+            with stops.uninterrupted():
+                signal.raise_signal(signal.SIGINT)
+            seen.append("the inner one is over")
+        seen.append("went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert seen == ["the inner one is over"]
+
+
 def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stops.hear()

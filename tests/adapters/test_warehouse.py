@@ -69,7 +69,7 @@ def test_a_wrong_query_names_its_place(sql, fault, tmp_path):
 
 
 def test_a_database_that_is_away_or_unknown_is_told_without_its_password(tmp_path, monkeypatch):
-    monkeypatch.setenv("SECRET", "hunter2")
+    monkeypatch.setenv("SECRET", "a@b:hunter2")
     for uri in ("postgresql://u:${SECRET}@127.0.0.1:1/x", "postgresql://u:${SECRET}@[/x", "frob+nicate://${SECRET}/x"):
         with pytest.raises(DataError, match=r"data\.sources\.a: ") as told:
             asked(uri, "SELECT 1", tmp_path)

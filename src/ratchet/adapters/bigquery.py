@@ -3,6 +3,7 @@
 Not run against the real service: the tests speak to a stand-in on 127.0.0.1.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,17 +46,24 @@ def query(uri: str, question: Question, folder: Path, place: str) -> Result:
             raise DataError(f"{place}: {scans}, data.max_gb is {question.max_gb:g}; name fewer columns, bound the"
                             " partition in WHERE, or raise it")  # fmt: skip
         question.tell(scans)
-        return warehouse.written(_parts(client, question.sql), folder)
+        return warehouse.written(_parts(client, question), folder)
     except GoogleAuthError:
         mend = "gcloud auth application-default login, or GOOGLE_APPLICATION_CREDENTIALS"
         raise DataError(f"{place}: {uri}: no credentials of Google Cloud here: {mend}") from None
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0][:200]
+        raise DataError(f"{place}: a column holds no number, text or time; cast it in data.query: {reason}") from None
     except (GoogleAPIError, OSError) as error:
         reason = str(getattr(error, "message", error)).splitlines()[0][:300]
         raise DataError(f"{place}: {uri}: {reason}") from None
 
 
-def _parts(client: "Client", sql: str) -> Iterator[pa.Table]:
-    rows = client.query(sql).result()
+def _parts(client: "Client", question: Question) -> Iterator[pa.Table]:
+    from google.cloud import bigquery
+
+    # BigQuery holds to it too, should the table have grown meanwhile.
+    bound = None if math.isinf(question.max_gb) else math.ceil(question.max_gb * 1e9)
+    rows = client.query(question.sql, bigquery.QueryJobConfig(maximum_bytes_billed=bound)).result()
     yield pa.table({field.name: pa.array([], pa.null()) for field in rows.schema})
     for batch in rows.to_arrow_iterable(bqstorage_client=_reader()):
         yield pa.Table.from_batches([batch])

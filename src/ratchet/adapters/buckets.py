@@ -2,6 +2,7 @@
 
 import fnmatch
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ def fetch(uri: str, folder: Path, tried: list[str]) -> tuple[Path, ...]:
     Raises DataError if access is refused.
     """
     from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
+    from google.auth.exceptions import GoogleAuthError
 
     bucket, path = urlsplit(uri).netloc, urlsplit(uri).path.removeprefix("/")
     try:
@@ -37,7 +39,7 @@ def fetch(uri: str, folder: Path, tried: list[str]) -> tuple[Path, ...]:
             f"{uri}: access is refused ({error.code}); give the account of this machine roles/storage.objectViewer on"
             " the bucket, and sign in: gcloud auth application-default login, or GOOGLE_APPLICATION_CREDENTIALS"
         ) from None
-    except (GoogleAPIError, OSError) as error:
+    except (GoogleAPIError, GoogleAuthError, OSError) as error:
         tried.append(f"{uri} ({type(error).__name__})")
         return ()
 
@@ -48,9 +50,12 @@ def copy_out(bucket: str, folder: Path) -> int:
     Raises ServerError if the bucket cannot be read.
     """
     with _told(bucket):
-        blobs = list(_client().list_blobs(urlsplit(bucket).netloc))
+        listed = _client().list_blobs(require_name(bucket))
+        blobs = [blob for blob in listed if not blob.name.endswith("/")]  # a folder that the console made
         for blob in blobs:
             target = folder / blob.name
+            if not target.resolve().is_relative_to(folder.resolve()):
+                raise DataError(f"{bucket}: an object is named {blob.name!r}, which leads out of a folder")
             target.parent.mkdir(parents=True, exist_ok=True)
             blob.download_to_filename(str(target))
     return len(blobs)
@@ -63,19 +68,30 @@ def copy_in(folder: Path, bucket: str) -> int:
     """
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     with _told(bucket):
-        there = _client().bucket(urlsplit(bucket).netloc)
+        there = _client().bucket(require_name(bucket))
         for path in files:
             there.blob(path.relative_to(folder).as_posix()).upload_from_filename(str(path))
     return len(files)
 
 
+def require_name(bucket: str) -> str:
+    """Return the name in `gs://NAME`.
+
+    Raises DataError if that is none.
+    """
+    if not bucket.startswith("gs://") or not urlsplit(bucket).netloc:
+        raise DataError(f"{bucket!r} is no bucket: gs://NAME")
+    return urlsplit(bucket).netloc
+
+
 @contextmanager
 def _told(bucket: str) -> Iterator[None]:
     from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
 
     try:
         yield
-    except (GoogleAPIError, OSError) as error:
+    except (GoogleAPIError, GoogleAuthError, OSError) as error:
         raise ServerError(f"{bucket}: {(str(error).splitlines() or [type(error).__name__])[0][:300]}") from None
 
 
@@ -107,7 +123,7 @@ def _fetched(blob: "Blob", folder: Path) -> Path:
     target = folder / "gs" / version[:16] / PurePosixPath(blob.name).name
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.part")
+        partial = target.with_name(f"{target.name}.{os.getpid()}.part")
         blob.download_to_filename(str(partial))
         partial.replace(target)
     return target

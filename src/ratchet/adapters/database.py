@@ -7,9 +7,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ratchet.errors import Away, ServerError
 from ratchet.settings import Settings, masked
+
+if TYPE_CHECKING:
+    import sqlalchemy
 
 LOCK_WAIT_S, POLL_S = 30, 0.02
 
@@ -34,22 +38,38 @@ def with_driver(address: str) -> str:
     return re.sub("^postgres(ql)?://", "postgresql+psycopg2://", address)
 
 
+def engine(address: str, **how: Any) -> "sqlalchemy.Engine":
+    """Return SQLAlchemy's engine for an address.
+
+    Raises ServerError if it is none.
+    """
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return create_engine(address, **how)
+    except (ArgumentError, ValueError):  # its words may hold a part of the password
+        raise ServerError(
+            f"{masked(address)}: is no address of a database: postgresql://ROLE:…@HOST:PORT/NAME"
+        ) from None
+
+
 def refuse_if_it_holds(address: str, table: str, whose: str) -> None:
     """Refuse a database that is another program's, before anything is made in it.
 
     Raises ServerError that says whose it is; a database that cannot be reached is for its next reader to tell.
     """
-    from sqlalchemy import create_engine, inspect
+    from sqlalchemy import inspect
     from sqlalchemy.exc import SQLAlchemyError
 
-    engine = create_engine(address)
+    found = engine(address)
     try:
-        if inspect(engine).has_table(table):
+        if inspect(found).has_table(table):
             raise ServerError(f"{masked(address)}: it holds the tables of {whose} a database of its own")
     except SQLAlchemyError:
         return
     finally:
-        engine.dispose()
+        found.dispose()
 
 
 @contextmanager

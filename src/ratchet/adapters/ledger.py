@@ -24,16 +24,18 @@ class Entry:
 def appended(settings: Settings, entry: Entry) -> Iterator[None]:
     """Append an entry while the change itself is made: it stays if that succeeds, and is taken back if not.
 
+    A machine that is switched off between the change and the end of the block leaves a change without an entry.
+
     Raises RatchetError if the role may not append, ServerError if the database cannot be reached.
     """
-    from sqlalchemy import create_engine, text
+    from sqlalchemy import text
     from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
     schema.ready(settings)
     address = database.url(settings)
     names = list(asdict(entry))
     insert = text(f"INSERT INTO ledger ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})")
-    engine = create_engine(address)
+    engine = database.engine(address)
     try:
         with engine.begin() as connection:
             try:

@@ -27,12 +27,11 @@ def migrate(address: str) -> None:
     import optuna
     from alembic import command
     from alembic.config import Config
-    from sqlalchemy import create_engine
     from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     database.refuse_if_it_holds(address, "registered_models", "MLflow; give Ratchet")
-    engine = create_engine(address)
+    engine = database.engine(address)
     try:
         storage = optuna.storages.RDBStorage(address, skip_compatibility_check=True)
         if storage.get_current_version() != storage.get_head_version():
@@ -70,11 +69,11 @@ def state(settings: Settings) -> State:
     """
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
-    from sqlalchemy import create_engine, inspect, text
+    from sqlalchemy import inspect, text
     from sqlalchemy.exc import SQLAlchemyError
 
     address = database.url(settings)
-    engine = create_engine(address)
+    engine = database.engine(address)
     try:
         with engine.connect() as connection:
             at = MigrationContext.configure(connection, opts={"version_table": OURS}).get_current_revision()

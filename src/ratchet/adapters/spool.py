@@ -67,12 +67,15 @@ class Spool:
     def flush(self, limit_s: float | None = None) -> None:
         """Return when the server has everything.
 
-        Raises Away if it is not there for longer than limit_s (unset: the patience's), and what it refused.
+        Raises Away if it is not there for longer than the patience lasts, or if this takes longer than limit_s (unset:
+        as long as it takes); and what the server refused.
         """
-        limit_s = self.patience.limit_s if limit_s is None else limit_s
+        began = time.monotonic()
         with self.changed:
             while self.queue is not None and not self.fault and (left := len(self.queue)):
-                if self.away_since and (waited_s := time.monotonic() - self.away_since) > limit_s:
+                now = time.monotonic()
+                waited_s = now - (began if limit_s is not None else self.away_since or now)
+                if waited_s > (self.patience.limit_s if limit_s is None else limit_s):
                     raise Away(f"{self.server}: no answer for {waited_s:.0f} s; {left} records wait in"
                                f" {self.queue.folder}, and the next command sends them")  # fmt: skip
                 self.changed.wait(POLL_S)

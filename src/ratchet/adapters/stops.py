@@ -5,10 +5,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
+_putting_off = ContextVar("_putting_off", default=False)
 AGAIN_S, LONGEST_WAIT_S = 0.02, 5
 CALLED_BACK = ("_next_wrapper", "_reset_wrapper")  # by XGBoost, while it reads a QuantileDMatrix
 
@@ -69,9 +71,10 @@ def _must_end_first(frame: FrameType | None) -> bool:
 def uninterrupted() -> Iterator[None]:
     """Put SIGINT and SIGTERM off until the end; the second of a kind is heard as ever.
 
-    One of each is one wish: `mlflow run` sends SIGTERM after the Ctrl-C that the terminal has sent already.
+    One of each is one wish: `mlflow run` sends SIGTERM after the Ctrl-C that the terminal has sent already. Within
+    another such block the end of the outer one counts.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or _putting_off.get():
         yield
         return
     former = {sign: signal.getsignal(sign) for sign in STOPS if signal.getsignal(sign) is not signal.SIG_IGN}
@@ -82,11 +85,13 @@ def uninterrupted() -> Iterator[None]:
         if came.count(number) > 1:
             _hear(former[signal.Signals(number)], number, frame)
 
+    inside = _putting_off.set(True)
     try:
         for sign in former:
             signal.signal(sign, put_off)
         yield
     finally:
+        _putting_off.reset(inside)
         try:
             _restore(former)
         except KeyboardInterrupt:

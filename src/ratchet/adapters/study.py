@@ -160,7 +160,8 @@ def _make_patient(storage: "optuna.storages.RDBStorage", patience: Patience) -> 
 
         return patience.call(once, "the database of RATCHET_DATABASE_URL")
 
-    for name in BaseStorage.__abstractmethods__:
+    # The last two are not abstract: a beat that fails would end its thread, and with it a long trial.
+    for name in (*BaseStorage.__abstractmethods__, "record_heartbeat", "_get_stale_trial_ids"):
         setattr(storage, name, partial(patiently, getattr(storage, name)))
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 WORKER, BEAT = "ratchet.worker", "ratchet.beat"
 BEAT_S, GRACE_S = 20, 60
+STOPPED_S, BEAT_END_S = 5, 2  # how long the end of an interrupted run, and of a beat, may take
 MIGRATION_S = 120  # how long another command may take to make a store; here it takes 4
 PARENT = "mlflow.parentRunId"
 
@@ -79,10 +80,10 @@ def reachable(settings: Settings) -> Iterator[None]:
         line = next((line for line in lines if "Error) " in line), lines[0])  # SQLAlchemy may put advice before it
         away = isinstance(error, requests.RequestException) or "API request to" in line
         shown = masked(settings.tracking_uri)
-        if "error code 401" in str(error):
+        if "error code 401" in str(error) or "401 Client Error" in str(error):
             mend = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to an account of this server"
             raise ServerError(f"{shown}: {_as_whom()} is refused; {mend}") from error
-        if "error code 403" in str(error):
+        if "error code 403" in str(error) or "403 Client Error" in str(error):
             mend = "an admin of the server grants it, for the task's experiment and model (docs/accounts.md)"
             raise ServerError(f"{shown}: {_as_whom()} may not do this; {mend}") from error
         if away:
@@ -170,7 +171,7 @@ class Run:
         end = {"status": status, "at_ms": int(time.time() * 1000)}
         try:
             self._log("end", end)
-            self.spool.flush(0 if status == "KILLED" else None)
+            self.spool.flush(STOPPED_S if status == "KILLED" else None)
         except Away:
             raise
         except Exception:  # a record was refused, so what follows it is not sent
@@ -213,21 +214,17 @@ def opened(client: "MlflowClient", spool: Spool, task: str, step: str, parent: R
             tags[PARENT] = parent.id
         made = spool.patience.call(lambda: client.create_run(experiment, tags=tags), spool.server)
         run = Run(spool, made.info.run_id, experiment)
-    status = "FAILED"
     with run.until_closed:
         try:
             with _beating(run):
                 yield run
-            status = "FINISHED"
-        except KeyboardInterrupt:
-            status = "KILLED"
+        except BaseException as error:
+            with contextlib.suppress(Exception):  # what ended the work is told, and no refusal or absence after it
+                if isinstance(error, RatchetError):
+                    run.set_tags({"ratchet.error": error})
+                run.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
-        except RatchetError as error:
-            with contextlib.suppress(Exception):  # what a record was refused for is told already
-                run.set_tags({"ratchet.error": error})
-            raise
-        finally:
-            run.close(status)
+        run.close("FINISHED")
 
 
 @contextlib.contextmanager
@@ -246,7 +243,7 @@ def _beating(run: Run) -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join()
+        thread.join(BEAT_END_S)
 
 
 def _close_abandoned(client: "MlflowClient", task: str) -> None:

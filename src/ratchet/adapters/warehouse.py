@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 import pyarrow as pa
@@ -47,7 +48,7 @@ def with_secrets(uri: str, place: str) -> str:
     missing = [name for name in IS_VARIABLE.findall(uri) if name not in os.environ]
     if missing:
         raise DataError(f"{place}: the environment variable {missing[0]} is not set")
-    return IS_VARIABLE.sub(lambda found: os.environ[found[1]], uri)
+    return IS_VARIABLE.sub(lambda found: quote(os.environ[found[1]], safe=""), uri)
 
 
 def query(uri: str, question: Question, folder: Path, place: str) -> Result:
@@ -71,7 +72,7 @@ def query(uri: str, question: Question, folder: Path, place: str) -> Result:
 
     try:
         engine = create_engine(database.with_driver(with_secrets(uri, place)))
-    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
         raise DataError(f"{place}: no database is reached by {uri}: {type(error).__name__}") from None
     try:
         return written(parts(), folder)

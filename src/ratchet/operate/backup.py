@@ -23,11 +23,12 @@ def backup(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
 
     bucket: `gs://NAME`. Raises DataError if the folder is there, ServerError if a part cannot be read.
     """
+    buckets.require_name(bucket)
     if folder.exists():
         raise DataError(f"{folder}: is there already; a backup is written once")
     partial = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    partial.mkdir(parents=True, mode=0o700)  # the hashes of passwords are in it
     for name in DATABASES:
         _run("pg_dump", "--format=custom", f"--file={partial / f'{name}.dump'}", name)
         tell(f"database {name}: {(partial / f'{name}.dump').stat().st_size / 1e6:.1f} MB")

@@ -89,7 +89,8 @@ def _server(settings: Settings) -> Finding:
         tracking.client(settings)
     if not uri.startswith("http"):
         return Finding("server", f"{masked(uri)}: a store of one's own, without a server")
-    theirs, ours = http_request(get_default_host_creds(uri), "/version", "GET").text, mlflow.__version__
+    with tracking.reachable(settings):
+        theirs, ours = http_request(get_default_host_creds(uri), "/version", "GET").text, mlflow.__version__
     mend = "" if theirs == ours else f"the server runs mlflow {theirs}, this machine {ours}: make them the same"
     return Finding("server", f"{masked(uri)}: mlflow {theirs}", mend)
 

@@ -1,6 +1,6 @@
 """Go back one notch: the former champion returns to Production."""
 
-from ratchet.adapters import database, ledger, process, registry
+from ratchet.adapters import database, ledger, process, registry, stops
 from ratchet.adapters.ledger import Entry
 from ratchet.adapters.registry import CHAMPION, FORMER, PRODUCTION, Version
 from ratchet.errors import RatchetError
@@ -29,6 +29,7 @@ def rollback(session: Session) -> tuple[Version, Version]:
         if int(number) not in known:
             raise RatchetError(f"{name}: version {number}, the champion before, was deleted; nothing was changed")
         former = known[int(number)]
-        with ledger.appended(session.settings, Entry(name, former.number, former.stage, PRODUCTION, process.user())):
+        entry = Entry(name, former.number, former.stage, PRODUCTION, process.user())
+        with stops.uninterrupted(), ledger.appended(session.settings, entry):
             registry.move(session.client, former, PRODUCTION)
         return champion, former

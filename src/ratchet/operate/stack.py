@@ -102,11 +102,14 @@ def running(folder: Path, ports: Ports | None = None) -> Iterator[Stack]:
     folder.mkdir(parents=True, exist_ok=True)
     ports, secrets = ports or Ports.free(), _secrets(folder / ".env")
     cluster = Cluster(folder / "postgres", ports.postgres, secrets["POSTGRES_PASSWORD"])
-    is_new = not cluster.folder.exists()
+    is_new, whole = not cluster.folder.exists(), folder / "initialised"
     with ExitStack() as parts:
         parts.enter_context(cluster.running())
         if is_new:
             _initialise(cluster, secrets)
+            whole.touch()
+        elif not whole.exists():
+            raise ServerError(f"{cluster.folder}: it was left half-made; remove {folder} and start again")
         parts.enter_context(_bucket(folder, ports.bucket))
         tracking = Tracking(_tracking_environment(folder, ports, secrets), f"http://{SERVE_HOST}:{ports.tracking}",
                             folder / "tracking.log")  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ratchet.adapters import database, ledger, process, registry
+from ratchet.adapters import database, ledger, process, registry, stops
 from ratchet.adapters.ledger import Entry
 from ratchet.adapters.registry import NONE, PRODUCTION, STAGING, Version
 from ratchet.adapters.tracking import Run
@@ -63,7 +63,7 @@ def _advance(session: Session, run: Run, evaluated: Evaluated, to: Target) -> Pr
         if (version.stage, stage) in ((STAGING, STAGING), (PRODUCTION, STAGING)):
             continue
         entry = Entry(version.name, version.number, version.stage, stage, process.user())
-        with ledger.appended(session.settings, entry):
+        with stops.uninterrupted(), ledger.appended(session.settings, entry):
             registry.move(session.client, version, stage, remember=stage == PRODUCTION)
         version = registry.numbered(session.client, version.name, version.number)
     return Promoted(run.id, version, verdicts)

@@ -77,7 +77,9 @@ class Session:
     def spool(self) -> Spool:
         """What is logged and not yet on the tracking server."""
         send = partial(sending.send, self.client, partial(database.lock, self.settings, wait_s=LOCK_WAIT_S))
-        return Spool(self.settings.home / "spool", send, self.patience, masked(self.settings.tracking_uri))
+        server = masked(self.settings.tracking_uri)
+        home = self.settings.home / "spool" / hashlib.sha256(server.encode()).hexdigest()[:8]  # each server has its own
+        return Spool(home, send, self.patience, server)
 
     def send_left_behind(self) -> None:
         """Send what earlier commands, which are gone, could not send."""
