@@ -1,5 +1,6 @@
 """What a run logs is kept until it is sent: in order, once, also over an absence, a refusal and a crash."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,9 +13,29 @@ from pathlib import Path
 import pytest
 import requests
 
+from ratchet.adapters.outbox import Record
 from ratchet.adapters.patience import Patience
-from ratchet.adapters.spool import Record, Spool
-from ratchet.errors import Away, ServerError
+from ratchet.adapters.spool import Spool
+from ratchet.errors import Away
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from ratchet.adapters.patience import Patience
+from ratchet.adapters.outbox import Record
+from ratchet.adapters.spool import Spool
+import requests
+
+def send(record):
+    raise requests.ConnectionError("away")
+
+spool = Spool(Path(sys.argv[1]), send, Patience(60), "the server")
+for n in range(10_000):
+    room = spool.room()
+    (room / "a.txt").write_text(f"file {n}")
+    spool.append(Record("batch", "run", {"n": n}, room))
+    print(n, flush=True)
+"""
 
 
 class Server:
@@ -24,10 +45,13 @@ class Server:
         self.got: list[tuple[str, int, str]] = []
         self.away = threading.Event()
         self.refuses = ""
+        self.full = False
 
     def send(self, record: Record) -> None:
         if self.away.is_set():
             raise requests.ConnectionError("away")
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
         if self.refuses and record.content.get("says") == self.refuses:
             raise ValueError(f"no {self.refuses}")
         held = (record.files / "a.txt").read_text() if record.files else ""
@@ -57,12 +81,12 @@ def opened(tmp_path: Path, server: Server) -> Iterator[Callable[..., Spool]]:
         spool.close()
 
 
-def log(spool: Spool, n: int, says: str = "", file: str | None = None) -> None:
+def log(spool: Spool, n: int, says: str = "", file: str | None = None, run: str = "run") -> None:
     room = None
     if file is not None:
         room = spool.room()
         (room / "a.txt").write_text(file)
-    spool.append(Record("batch", "run", {"n": n, "says": says}, room))
+    spool.append(Record("batch", run, {"n": n, "says": says}, room))
 
 
 def test_everything_arrives_once_and_in_order_with_its_files(opened, server, tmp_path):
@@ -116,21 +140,10 @@ def test_a_server_that_stays_away_is_told_with_the_place_and_the_next_command_se
         spool.flush()
     spool.close()
     (left,) = (tmp_path / "spool").glob("of-*")
-    (left / "worker").write_text("a process that is gone")
     server.away.clear()
-    leave(left)
     assert opened().send_left_behind() == 1
     assert server.numbers == [0, 1]
     assert not left.exists()
-
-
-def leave(folder: Path) -> None:
-    """Have a folder belong to a process of this machine that has ended."""
-    child = subprocess.run(
-        [sys.executable, "-c", "from ratchet.adapters import process; print(process.me())"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    (folder / "worker").write_text(child.stdout.strip())
 
 
 def test_what_a_living_process_still_sends_is_left_to_it(opened, server, tmp_path):
@@ -139,12 +152,21 @@ def test_what_a_living_process_still_sends_is_left_to_it(opened, server, tmp_pat
     assert opened().send_left_behind() == 0
 
 
+def test_what_another_living_process_sends_is_left_to_it_until_it_is_killed(opened, server, tmp_path):
+    command = [sys.executable, "-c", KILLED, tmp_path / "spool"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout and child.stdout.readline()
+        assert opened().send_left_behind() == 0
+        child.kill()
+        child.stdout.read()
+    assert opened().send_left_behind() > 0
+
+
 def test_a_refused_record_is_an_error_where_the_work_is_done(opened, server):
     server.refuses = "nonsense"
     spool = opened()
     log(spool, 0)
     log(spool, 1, says="nonsense")
-    log(spool, 2)
     with pytest.raises(ValueError, match="no nonsense"):
         spool.flush()
     with pytest.raises(ValueError, match="no nonsense"):
@@ -152,40 +174,71 @@ def test_a_refused_record_is_an_error_where_the_work_is_done(opened, server):
     assert server.numbers == [0]
 
 
-def test_a_refused_record_of_a_process_that_is_gone_is_told_once_and_kept_aside(opened, server, tmp_path):
+def left_behind(opened, server, *said: str) -> None:
+    """A process logs for runs `a` and `b` in turn while the server is away, and ends."""
     server.away.set()
     spool = opened(patience_s=0)
-    log(spool, 0)
-    log(spool, 1, says="nonsense")
+    for n, says in enumerate(said):
+        log(spool, n, says, run="ab"[n % 2])
     spool.close()
-    (left,) = (tmp_path / "spool").glob("of-*")
-    leave(left)
     server.away.clear()
+
+
+def test_a_refused_record_of_a_process_that_is_gone_is_told_once_and_only_its_run_is_put_aside(
+    opened, server, tmp_path
+):
+    left_behind(opened, server, "", "nonsense", "", "", "", "")
     server.refuses = "nonsense"
-    with pytest.raises(ServerError, match=r"refused a record of an earlier command: no nonsense; .*refused-of-"):
-        opened().send_left_behind()
-    assert opened().send_left_behind() == 0
-    assert server.numbers == [0]
-    assert len(list((tmp_path / "spool").glob("refused-*"))) == 1
+    told: list[str] = []
+    assert opened(told=told).send_left_behind() == 3
+    assert server.numbers == [0, 2, 4]
+    assert len(told) == 1
+    (aside,) = (tmp_path / "spool").glob("refused-*")
+    assert told[0].endswith(f"refused what an earlier command logged: no nonsense; it is in {aside}")
+    assert opened(told=told).send_left_behind() == 0
+    assert len(told) == 1
 
 
-KILLED = """
-import sys, time
-from pathlib import Path
-from ratchet.adapters.patience import Patience
-from ratchet.adapters.spool import Record, Spool
-import requests
+def test_a_disk_that_is_full_for_a_while_costs_no_record(opened, server, tmp_path):
+    left_behind(opened, server, "", "full", "")
+    server.full = True
+    told: list[str] = []
+    assert opened(told=told).send_left_behind() == 0
+    assert "the disk is full" in told[0] and "waits in" in told[0]
+    server.full = False
+    assert opened().send_left_behind() == 3
+    assert server.numbers == [0, 1, 2]
 
-def send(record):
-    raise requests.ConnectionError("away")
 
-spool = Spool(Path(sys.argv[1]), send, Patience(60), "the server")
-for n in range(10_000):
-    room = spool.room()
-    (room / "a.txt").write_text(f"file {n}")
-    spool.append(Record("batch", "run", {"n": n}, room))
-    print(n, flush=True)
-"""
+def test_damaged_records_are_put_aside_and_the_others_are_sent(opened, server, tmp_path):
+    left_behind(opened, server, "")
+    (damaged,) = (tmp_path / "spool").glob("of-*")
+    left_behind(opened, server, "", "")
+    (damaged / "records.db").write_bytes(b"no database at all" * 100)
+    for rest in damaged.glob("records.db-*"):
+        rest.unlink()
+    told: list[str] = []
+    assert opened(told=told).send_left_behind() == 2
+    assert server.numbers == [0, 1]
+    assert "file is not a database" in told[0]
+    assert told[0].endswith(str(tmp_path / "spool" / f"damaged-{damaged.name}"))
+
+
+def test_what_several_commands_left_behind_is_sent_in_the_order_of_time(opened, server):
+    for n in range(12):
+        server.away.set()
+        spool = opened(patience_s=0)
+        log(spool, n)
+        spool.close()
+    server.away.clear()
+    assert opened().send_left_behind() == 12
+    assert server.numbers == list(range(12))
+
+
+def test_a_machine_that_is_renamed_still_sends_what_it_left_behind(opened, server, monkeypatch):
+    left_behind(opened, server, "", "")
+    monkeypatch.setattr("socket.gethostname", lambda: "another-name")
+    assert opened().send_left_behind() == 2
 
 
 def test_what_was_acknowledged_before_a_kill_is_sent_by_the_next_command(opened, server, tmp_path):

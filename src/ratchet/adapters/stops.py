@@ -40,20 +40,20 @@ class Stop:
         now = time.monotonic()
         self.since = now if self.since is None else self.since
         if _must_end_first(frame) and now - self.since < LONGEST_WAIT_S:
-            if not (self.pending and self.pending.is_alive()):
-                self.pending = threading.Timer(AGAIN_S, _send, [number])
+            if self.pending is None:
+                self.pending = threading.Timer(AGAIN_S, self._send, [number])
                 self.pending.daemon = True
                 self.pending.start()
             return
         self.since = None
         raise KeyboardInterrupt
 
-
-def _send(number: int) -> None:
-    """Send this process's main thread a signal, which also wakes it where it waits."""
-    main = threading.main_thread().ident
-    if main is not None:
-        signal.pthread_kill(main, number)
+    def _send(self, number: int) -> None:
+        """Send this process's main thread a signal, which also wakes it where it waits."""
+        self.pending = None  # first: the handler may run, and want another, before this thread is seen to end
+        main = threading.main_thread().ident
+        if main is not None:
+            signal.pthread_kill(main, number)
 
 
 def _must_end_first(frame: FrameType | None) -> bool:
