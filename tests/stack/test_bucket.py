@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from google.cloud import storage
 
+from ratchet.adapters import buckets, registry
 from ratchet.operate.stack import BUCKET, Stack
 from tests.end_to_end.commands import environment, run
 from tests.faults.counts import times
@@ -19,13 +19,11 @@ from tests.stack.unreliable import way_to
 SHARE, FILES = 0.3, times(20, 200)
 
 
-def digests(stack: Stack, prefix: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What the bucket itself holds below a prefix: path -> sha256."""
+def copied(stack: Stack, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, str]]:
+    """What the bucket itself holds, asked past the proxy by which it came: path below a prefix -> sha256."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{stack.ports.bucket}")
-    bucket = storage.Client(project="ratchet").bucket(BUCKET)
-    # Asked for by name: what the listing says of an object leads through the way by which it came.
-    content = {blob.name: bucket.blob(blob.name).download_as_bytes() for blob in bucket.list_blobs(prefix=prefix)}
-    return {name.removeprefix(f"{prefix}/"): hashlib.sha256(it).hexdigest() for name, it in content.items()}
+    buckets.copy_out(f"gs://{BUCKET}", folder)
+    return lambda prefix: registry.digests(folder / prefix)
 
 
 def place(uri: str) -> str:
@@ -51,14 +49,15 @@ def test_models_are_whole_and_files_the_same_over_a_bucket_that_fails_on_a_third
         files = run("python", "-c", SEND, cwd=workplace, env=env, timeout_s=900)
         assert files.returncode == 0, files.stderr
     assert sum(count for fate, count in seen.items() if fate != "passed") > 20, seen
+    held = copied(stack, workplace / "copy", monkeypatch)
     expected = {name: hashlib.sha256(content).hexdigest() for name, content in sent.items()}
-    assert digests(stack, f"{place(files.stdout.strip())}/sent", monkeypatch) == expected
+    assert held(f"{place(files.stdout.strip())}/sent") == expected
     versions = records.rows(stack, "SELECT source, run_id FROM model_versions WHERE name = 'unreliable'")
     assert versions
     for source, run_id in versions:
         (about,) = records.rows(stack, f"SELECT artifact_uri FROM runs WHERE run_uuid = '{run_id}'")
-        named = storage.Client(project="ratchet").bucket(BUCKET).blob(f"{place(about[0])}/manifest.json")
-        assert digests(stack, place(source), monkeypatch) == json.loads(named.download_as_bytes())
+        manifest = workplace / "copy" / place(about[0]) / "manifest.json"
+        assert held(place(source)) == json.loads(manifest.read_bytes())
     print(f"{dict(seen)}: {len(sent)} files and {len(versions)} models, byte for byte the same")
 
 

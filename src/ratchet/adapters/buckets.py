@@ -57,7 +57,7 @@ def copy_out(bucket: str, folder: Path) -> int:
             if not target.resolve().is_relative_to(folder.resolve()):
                 raise DataError(f"{bucket}: an object is named {blob.name!r}, which leads out of a folder")
             target.parent.mkdir(parents=True, exist_ok=True)
-            blob.download_to_filename(str(target))
+            _download(blob, target)
     return len(blobs)
 
 
@@ -105,6 +105,15 @@ def _client() -> "Client":
         return storage.Client.create_anonymous_client()
 
 
+def _download(listed: "Blob", target: Path) -> None:
+    """Download an object that was listed.
+
+    Asked for by name: where the listing says that it lies (`mediaLink`) is, with an emulator, the host by which it
+    came, which may be a container's name.
+    """
+    listed.bucket.blob(listed.name, generation=listed.generation).download_to_filename(str(target))
+
+
 def _objects(bucket: str, path: str) -> list["Blob"]:
     fixed = path.partition("*")[0]
     blobs = _client().list_blobs(bucket, prefix=fixed)
@@ -124,6 +133,6 @@ def _fetched(blob: "Blob", folder: Path) -> Path:
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.{os.getpid()}.part")
-        blob.download_to_filename(str(partial))
+        _download(blob, partial)
         partial.replace(target)
     return target

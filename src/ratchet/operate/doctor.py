@@ -134,6 +134,7 @@ def _files(settings: Settings) -> Finding:
             return Finding("files", run.artifact_uri, f"they cannot be written ({reason}): see the server's log, its"
                            " RATCHET_BUCKET and the rights of its account on it")  # fmt: skip
         finally:
+            client.set_terminated(run.run_id)
             client.delete_run(run.run_id)
     mend = "" if came == sent else "what came back is not what was sent"
     return Finding("files", f"{run.artifact_uri.rpartition('/')[0]}: written and read back", mend)
