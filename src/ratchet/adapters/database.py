@@ -96,7 +96,7 @@ def file_lock(address: str, name: str, wait_s: float) -> Iterator[None]:
     deadline = time.monotonic() + wait_s
     with ExitStack() as stack:
         try:
-            connection = stack.enter_context(closing(sqlite3.connect(path, timeout=0, isolation_level=None)))
+            connection = stack.enter_context(closing(_unshared(path)))
             while not _begun(connection):
                 if time.monotonic() > deadline:
                     raise Away(f"{name}: another process is at it since {wait_s:g} s; try again")
@@ -104,6 +104,11 @@ def file_lock(address: str, name: str, wait_s: float) -> Iterator[None]:
         except sqlite3.DatabaseError as error:
             raise ServerError(f"{path}: cannot be locked: {error}") from None
         yield
+
+
+def _unshared(path: Path) -> sqlite3.Connection:
+    """A connection that says at once what it cannot do; another thread may let it go."""
+    return sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
 
 
 def _begun(connection: sqlite3.Connection) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import registry, trialruns
-from ratchet.adapters.spool import Record
+from ratchet.adapters.outbox import Record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

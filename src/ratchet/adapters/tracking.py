@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import database, process, records, registry
+from ratchet.adapters.outbox import Record
 from ratchet.adapters.records import STEP, TASK
-from ratchet.adapters.spool import Record, Spool
+from ratchet.adapters.spool import Spool
 from ratchet.errors import Away, RatchetError, ServerError
 from ratchet.settings import Settings, masked
 

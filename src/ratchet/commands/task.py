@@ -55,7 +55,6 @@ def opened(config: str, as_json: bool, force: bool, **options: Any) -> "Iterator
         with tracking.reachable(settings):
             session = Session(task, settings, tracking.client(settings), progress, force)
             try:
-                session.send_left_behind()
                 yield session
             finally:
                 session.spool.close()

@@ -18,7 +18,6 @@ from ratchet.adapters.spool import Spool
 from ratchet.adapters.tracking import Run
 from ratchet.adapters.warehouse import Question
 from ratchet.config import Task
-from ratchet.errors import Away, ServerError
 from ratchet.settings import Settings, masked
 
 if TYPE_CHECKING:
@@ -81,18 +80,16 @@ class Session:
         home = self.settings.home / "spool" / hashlib.sha256(server.encode()).hexdigest()[:8]  # each server has its own
         return Spool(home, send, self.patience, server)
 
-    def send_left_behind(self) -> None:
-        """Send what earlier commands, which are gone, could not send."""
-        try:
-            if sent := self.spool.send_left_behind():
-                self.progress.note(f"{sent} records that an earlier command had left behind are sent")
-        except Away:
-            raise
-        except ServerError as refusal:  # that command has failed already; this one is another
-            self.progress.note(str(refusal))
+    @cached_property
+    def came_first(self) -> int:
+        """How many records of earlier commands, which are gone, were sent before this one looks at or logs a run."""
+        if sent := self.spool.send_left_behind():
+            self.progress.note(f"{sent} records that an earlier command had left behind are sent")
+        return sent
 
     def opened(self, step: str, parent: Run | None = None) -> AbstractContextManager[Run]:
         """Open the run of a step; see `tracking.opened`."""
+        _ = self.came_first
         return tracking.opened(self.client, self.spool, self.task.name, step, parent)
 
     @contextmanager
@@ -108,6 +105,7 @@ class Session:
         Within a session a step is done once, whoever asks for it.
         """
         key = digest_of(step.inputs)
+        _ = self.came_first
         if key not in self.results:
             self.results[key] = self._do(step, key, parent)
         result: Result = self.results[key]
