@@ -7,7 +7,7 @@ COMPOSE = $(shell docker compose version > /dev/null 2>&1 && echo docker compose
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup run test check bench faults up down logs backup stack lock docs clean
+.PHONY: help setup run test check bench faults up model down logs backup restore stack lock docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,19 +54,35 @@ faults: setup  ## the faults at full count: 50 kills, a line of a gigabyte, a mi
 
 up: .env  ## the team stack in Docker; writes .env with random passwords the first time
 	@$(COMPOSE) up -d --build
-	@set -a; . ./.env; until curl -sf "http://127.0.0.1:$$MLFLOW_PORT/health" > /dev/null; do sleep 1; done; \
+	@set -a; . ./.env; deploy/wait.sh "http://127.0.0.1:$$MLFLOW_PORT/health" "the tracking server" && \
 	  echo "tracking server: http://127.0.0.1:$$MLFLOW_PORT (the account admin; its password is in .env)"
+	@echo "work on it:      source <(deploy/environment.sh)"
+
+model: .env  ## beside it the model server; which task and stage, .env says
+	@deploy/serving.sh
+	@$(COMPOSE) --profile model up -d model
+	@set -a; . ./.env; deploy/wait.sh "http://127.0.0.1:$$MODEL_PORT/ping" "the model server" && \
+	  echo "$$RATCHET_STAGE of $$RATCHET_TASK: http://127.0.0.1:$$MODEL_PORT/invocations"
 
 down:  ## stop it; what it keeps stays in its volumes
-	@$(COMPOSE) down
+	@$(COMPOSE) --profile model down
 
 logs:  ## what its parts say
-	@$(COMPOSE) logs -f --tail 100
+	@$(COMPOSE) --profile model logs -f --tail 100
 
-backup: setup .env  ## databases and bucket of the stack in Docker into backups/DATE (back with `ratchet restore`)
-	@set -a; . ./.env; export PGHOST=127.0.0.1 PGPORT="$$POSTGRES_PORT" PGPASSWORD="$$POSTGRES_PASSWORD"; \
+# The stack's databases and bucket, as its operator reaches them from outside the containers.
+OPERATOR = set -a; . ./.env; export PGHOST=127.0.0.1 PGPORT="$$POSTGRES_PORT" PGPASSWORD="$$POSTGRES_PASSWORD"; \
 	  [ -z "$$STORAGE_EMULATOR_HOST" ] || export STORAGE_EMULATOR_HOST="http://127.0.0.1:$$GCS_PORT"; \
-	  GOOGLE_CLOUD_PROJECT="$${GOOGLE_CLOUD_PROJECT:-ratchet}" ratchet backup "backups/$$(date +%F-%H%M%S)"
+	  export GOOGLE_CLOUD_PROJECT="$${GOOGLE_CLOUD_PROJECT:-ratchet}"
+
+backup: setup .env  ## databases and bucket of the stack in Docker into backups/DATE
+	@$(OPERATOR); ratchet backup "backups/$$(date +%F-%H%M%S)"
+
+restore: setup .env  ## FROM=backups/DATE back onto an empty stack (`make up`)
+	@test -d "$(FROM)" || { echo "make restore FROM=backups/DATE"; exit 2; }
+	@$(COMPOSE) stop tracking
+	@$(OPERATOR); ratchet restore "$(FROM)"
+	@$(COMPOSE) start tracking
 
 stack: setup  ## the team stack on this machine, without Docker: PostgreSQL, a bucket's emulator, a tracking server
 	@ratchet stack
