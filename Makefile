@@ -52,14 +52,16 @@ faults: setup  ## the faults at full count: 50 kills, a line of a gigabyte, a mi
 .env: .env.example
 	@deploy/secrets.sh .env
 
+TRACKING = set -a; . ./.env; deploy/wait.sh "http://127.0.0.1:$$MLFLOW_PORT/health" "the tracking server"
+
 up: .env  ## the team stack in Docker; writes .env with random passwords the first time
 	@$(COMPOSE) up -d --build
-	@set -a; . ./.env; deploy/wait.sh "http://127.0.0.1:$$MLFLOW_PORT/health" "the tracking server" && \
+	@$(TRACKING) && \
 	  echo "tracking server: http://127.0.0.1:$$MLFLOW_PORT (the account admin; its password is in .env)"
 	@echo "work on it:      source <(deploy/environment.sh)"
 
 model: .env  ## beside it the model server; which task and stage, .env says
-	@deploy/serving.sh
+	@$(TRACKING) && deploy/serving.sh
 	@$(COMPOSE) --profile model up -d model
 	@set -a; . ./.env; deploy/wait.sh "http://127.0.0.1:$$MODEL_PORT/ping" "the model server" && \
 	  echo "$$RATCHET_STAGE of $$RATCHET_TASK: http://127.0.0.1:$$MODEL_PORT/invocations"
@@ -83,6 +85,7 @@ restore: setup .env  ## FROM=backups/DATE back onto an empty stack (`make up`)
 	@$(COMPOSE) stop tracking
 	@$(OPERATOR); ratchet restore "$(FROM)"
 	@$(COMPOSE) start tracking
+	@$(TRACKING)
 
 stack: setup  ## the team stack on this machine, without Docker: PostgreSQL, a bucket's emulator, a tracking server
 	@ratchet stack

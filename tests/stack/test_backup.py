@@ -75,3 +75,5 @@ def test_a_backup_is_written_once_and_one_that_is_damaged_is_refused(stack: Stac
     assert "ratchet.dump is not what was backed up" in says("restore", "whole")
     (workplace / "whole" / "manifest.json").unlink()
     assert "no backup, or one that did not come to its end" in says("restore", "whole")
+    assert "no-such-bucket" in says("backup", "half", "--bucket", "gs://no-such-bucket")
+    assert sorted(path.name for path in workplace.glob("half*")) == []

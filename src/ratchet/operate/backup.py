@@ -19,7 +19,7 @@ FILES, MANIFEST = "bucket", "manifest.json"
 
 
 def backup(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
-    """Write a folder that is not there yet; it appears when it is whole.
+    """Write a folder that is not there yet; it appears when it is whole, or not at all.
 
     bucket: `gs://NAME`. Raises DataError if the folder is there, ServerError if a part cannot be read.
     """
@@ -29,12 +29,15 @@ def backup(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
     partial = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True, mode=0o700)  # the hashes of passwords are in it
-    for name in DATABASES:
-        _run("pg_dump", "--format=custom", f"--file={partial / f'{name}.dump'}", name)
-        tell(f"database {name}: {(partial / f'{name}.dump').stat().st_size / 1e6:.1f} MB")
-    tell(f"{bucket}: {buckets.copy_out(bucket, partial / FILES)} files")
-    (partial / MANIFEST).write_text(json.dumps(registry.digests(partial), indent=1), encoding="utf-8")
-    partial.replace(folder)
+    try:
+        for name in DATABASES:
+            _run("pg_dump", "--format=custom", f"--file={partial / f'{name}.dump'}", name)
+            tell(f"database {name}: {(partial / f'{name}.dump').stat().st_size / 1e6:.1f} MB")
+        tell(f"{bucket}: {buckets.copy_out(bucket, partial / FILES)} files")
+        (partial / MANIFEST).write_text(json.dumps(registry.digests(partial), indent=1), encoding="utf-8")
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def restore(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
