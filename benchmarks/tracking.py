@@ -3,7 +3,8 @@
 A trial of 0.2 s that reports three folds, five parameters and its score is logged in five ways, on the same server:
 not at all, by Ratchet's spool, by MLflow's fluent calls key by key, by `log_params` and `log_metrics`, and by MLflow's
 own asynchronous logging. What the objective itself pays is timed apart from the whole. Then the trials of one training
-are multiplied, in PostgreSQL itself, and `ratchet status` is timed as a whole command, with few and with many of them.
+are multiplied, in PostgreSQL itself, and `ratchet status` is timed as a whole command, with few and with many of them,
+beside the import of MLflow that it begins with.
 """
 
 import argparse
@@ -130,12 +131,18 @@ def status_s(running: Any, place: Path) -> dict[str, float]:
         subprocess.run(["ratchet", *words, "-c", str(config)], cwd=place, env=env, capture_output=True, check=True)
         return time.perf_counter() - began
 
+    def importing() -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import mlflow"], env=env, check=True)
+        return time.perf_counter() - began
+
     once("run")
     few = statistics.median(once("status") for _ in range(5))
     experiment = mlflow.get_experiment_by_name("status").experiment_id
     trial = mlflow.MlflowClient().search_runs([experiment], "tags.`ratchet.step` = 'trial'")[0]
     multiply(running, trial.info.run_id, MANY)
-    return {"few": few, "many": statistics.median(once("status") for _ in range(5))}
+    many = statistics.median(once("status") for _ in range(5))
+    return {"few": few, "many": many, "import": statistics.median(importing() for _ in range(5))}
 
 
 def measure() -> dict[str, dict[str, float]]:
@@ -145,8 +152,10 @@ def measure() -> dict[str, dict[str, float]]:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
         Path(place).chmod(0o711)
         with stack.running(Path(place) / "stack") as running:
-            os.environ.update(running.environment())
+            os.environ.update(running.environment() | {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"})
             import mlflow
+
+            import ratchet.adapters.sending  # noqa: F401  (imports are nobody's logging)
 
             mlflow.set_tracking_uri(running.tracking_uri)
             client = mlflow.MlflowClient()
@@ -175,7 +184,10 @@ def main() -> None:
     print(f"| {TRIALS} trials of {TRIAL_S} s | seconds | ratio | what a trial pays |\n| --- | --: | --: | --: |")
     for name, each in found.items():
         print(f"| {name} | {each['whole_s']:.1f} | {each['whole_s'] / bare_s:.2f} | {each['objective_ms']:.2f} ms |")
-    print(f"\n`ratchet status`: {status['few']:.1f} s, with {MANY:,} more trials {status['many']:.1f} s (median of 5).")
+    print(
+        f"\n`ratchet status`: {status['few']:.1f} s, with {MANY:,} more trials {status['many']:.1f} s;"
+        f" `import mlflow` alone: {status['import']:.1f} s (medians of 5)."
+    )
     print(f"\n{machine()}, commit `{head()}`.", file=sys.stdout)
 
 

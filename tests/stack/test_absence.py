@@ -13,7 +13,9 @@ from ratchet.operate.stack import Stack
 from tests.end_to_end.commands import environment, run, start
 from tests.faults.counts import times
 from tests.stack import records
+from tests.stack.unreliable import way_to
 
+SHARE = 0.15
 TRIALS = times(10, 60)
 SEARCH = {"models": ["xgboost"], "trials": TRIALS, "folds": 3, "max_rounds": 200,
           "space": {"xgboost": {"learning_rate": [0.02, 0.03], "max_depth": [4, 6]}}}  # fmt: skip
@@ -84,9 +86,28 @@ def test_a_server_that_stays_away_keeps_the_finished_training_for_the_next_comma
     assert training.returncode == 1, said
     assert "the next command sends them" in said
     env = environment(**stack.environment())
-    status = run("ratchet", "status", "-c", config, cwd=workplace, env=env)
-    assert status.returncode == 0, status.stderr
-    assert "records that an earlier command had left behind are sent" in status.stderr
-    records.check_trials(stack, "later", TRIALS)
     again = run("ratchet", "train", "-c", config, cwd=workplace, env=env)
+    assert again.returncode == 0, again.stderr
+    assert "records that an earlier command had left behind are sent" in again.stderr
     assert "train reused" in again.stderr
+    records.check_trials(stack, "later", TRIALS)
+
+
+def test_answers_that_are_lost_make_nothing_twice(
+    stack: Stack, task_file: Callable[..., Path], workplace: Path
+) -> None:
+    config = task_file(name="lost", search={"models": ["linear"], "trials": 4, "folds": 2})
+    with way_to(stack.ports.tracking, SHARE) as (uri, seen):
+        env = environment(**stack.environment() | {"MLFLOW_TRACKING_URI": uri})
+        done = run("ratchet", "run", "-c", config, cwd=workplace, env=env, timeout_s=600)
+    assert done.returncode == 0, done.stderr
+    assert seen["cut after"] > 5, seen
+    for step in ("main", "preprocess", "train", "evaluate", "promote"):
+        assert list(records.runs_of(stack, "lost", step).values()) == ["FINISHED"], step
+    records.check_trials(stack, "lost", 4)
+    doubles = "SELECT count(*) FROM runs JOIN experiments USING (experiment_id) WHERE experiments.name = 'lost'"
+    assert records.rows(stack, doubles) == [(4 + 5,)], "none was made and taken away again"
+    models = "SELECT count(*) FROM logged_models JOIN experiments USING (experiment_id) WHERE experiments.name = 'lost'"
+    assert records.rows(stack, models) == [(1,)]
+    assert records.rows(stack, "SELECT count(*) FROM model_versions WHERE name = 'lost'") == [(1,)]
+    print(f"{dict(seen)}: five steps, 4 trials, one model, one version")

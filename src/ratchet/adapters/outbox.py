@@ -22,12 +22,16 @@ FOR_GOOD = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 @dataclass(frozen=True)
 class Record:
-    """One thing to send. kind: see `sending`; run: whose it is; files: the folder with what is to be uploaded."""
+    """One thing to send. kind: see `sending`; run: whose it is; files: the folder with what is to be uploaded.
+
+    is_new: nobody has tried to send it yet, so the server cannot have it.
+    """
 
     kind: str
     run: str
     content: Mapping[str, Any]
     files: Path | None = None
+    is_new: bool = False
 
 
 class Outbox:

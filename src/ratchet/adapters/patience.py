@@ -1,7 +1,9 @@
 """What is away is waited for: again and again, with back-off and jitter, up to a limit, and people are told."""
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 FIRST_S, LONGEST_S = 0.2, 15
+CALLS_AGAIN = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 # How a server says that what it stands on is away: its database, its bucket, or a worker that was stopped.
 SIGNS = re.compile(
     r"OperationalError|InterfaceError|API request to|[Cc]onnection|timed? ?out|Max retries|too many 5\d\d"
@@ -78,6 +81,23 @@ class Patience:
             reraise=True,
         )
         return again(do)
+
+
+@contextmanager
+def made_once() -> Iterator[None]:
+    """Have MLflow's client give up at once inside: called again by itself it would make a second of what it made.
+
+    Who calls looks for what the first call may have made, and then calls again.
+    """
+    former = os.environ.get(CALLS_AGAIN)
+    os.environ[CALLS_AGAIN] = "0"
+    try:
+        yield
+    finally:
+        if former is None:
+            del os.environ[CALLS_AGAIN]
+        else:
+            os.environ[CALLS_AGAIN] = former
 
 
 NONE = Patience(0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import stops
+from ratchet.adapters.patience import made_once
 from ratchet.errors import Away, RatchetError, ServerError, did_you_mean
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Version:
 def log_model(client: "MlflowClient", run_id: str, folder: Path, about: Mapping[str, Any]) -> str:
     """Log a scorer as an MLflow model of the run, unless it is there; return its URI, `models:/<model id>`.
 
+    One that an earlier call began and did not finish is written over.
     It is read back and compared before the run names it, so no version ever stands on a model that is not whole.
     folder: holds the scorer's folder and the file that MLflow copies into the model and runs to load it, as SCORER and
     ENTRY; about: signature columns (`inputs`, `outputs`: name -> (type, required)), `requirements` and `metadata`.
@@ -70,8 +72,11 @@ def log_model(client: "MlflowClient", run_id: str, folder: Path, about: Mapping[
     run = client.get_run(run_id)
     if MODEL in run.data.tags:
         return str(run.data.tags[MODEL])
+    experiment = run.info.experiment_id
+    begun = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", max_results=1)
     # Made here: left to MLflow it would belong to the experiment Default, where a scientist has no rights.
-    made = client.create_logged_model(run.info.experiment_id, "model", run_id, params=run.data.params)
+    with made_once():
+        made = begun[0] if begun else client.create_logged_model(experiment, "model", run_id, params=run.data.params)
     # Explicit signature and requirements: inferring them costs seconds per model.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -194,7 +199,7 @@ def behind(client: "MlflowClient", name: str, stage: str) -> Version:
 
 
 def register(client: "MlflowClient", name: str, model_uri: str, run_id: str, about: Mapping[str, Any]) -> Version:
-    """Register a logged model as a version, or return the version that it already is.
+    """Register a logged model as a version, or return the version that it already is: after a lost answer call again.
 
     about: `description`, and `tags` by name.
     """
@@ -212,9 +217,10 @@ def register(client: "MlflowClient", name: str, model_uri: str, run_id: str, abo
     tags = {key: str(value) for key, value in about["tags"].items()} | {"ratchet.model_id": model_id}
     # Given the logged model's own place: a `models:/` source would be resolved by a server that may lack rights.
     source = client.get_logged_model(model_id).artifact_location
-    made = client.create_model_version(
-        name, source, run_id, tags=tags, description=about["description"], model_id=model_id
-    )
+    with made_once():
+        made = client.create_model_version(
+            name, source, run_id, tags=tags, description=about["description"], model_id=model_id
+        )
     return numbered(client, name, int(made.version))
 
 

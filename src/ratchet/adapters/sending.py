@@ -29,14 +29,23 @@ def send(client: "MlflowClient", locked: Locked, record: Record) -> None:
         case "data":
             _log_data(client, record.run, content)
         case "trial":
-            with locked(content["lock"]):
-                trialruns.record(client, content["experiment"], record.run, trialruns.Entry(**content["entry"]))
+            _record(client, locked, record)
         case "study":
-            trialruns.settle(client, content["study"])
+            with locked(content["lock"]):
+                trialruns.settle(client, content["study"])
         case "model":
             registry.log_model(client, record.run, files, content)
         case "end":
             client.set_terminated(record.run, content["status"], content["at_ms"])
+
+
+def _record(client: "MlflowClient", locked: Locked, record: Record) -> None:
+    experiment, entry = record.content["experiment"], trialruns.Entry(**record.content["entry"])
+    if record.is_new and entry.is_own():
+        trialruns.write(client, experiment, record.run, entry)
+        return
+    with locked(record.content["lock"]):
+        trialruns.record(client, experiment, record.run, entry)
 
 
 def _log_batch(client: "MlflowClient", run_id: str, content: Mapping[str, Sequence[Any]]) -> None:

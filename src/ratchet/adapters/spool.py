@@ -6,8 +6,10 @@ sent by the next command.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 
 from ratchet.adapters import database
@@ -100,7 +102,8 @@ class Spool:
     def _drain(self, queue: Outbox) -> None:
         try:
             while record := self._next(queue):
-                self.patience.call(partial(self._try, queue, record[1]), self.server, forever=True)
+                tries = chain([replace(record[1], is_new=True)], repeat(record[1]))
+                self.patience.call(partial(self._try, queue, tries), self.server, forever=True)
                 with self.changed:
                     if self.queue is not queue:
                         return
@@ -119,11 +122,11 @@ class Spool:
                 self.changed.wait()
             return queue.first() if self.queue is queue else None
 
-    def _try(self, queue: Outbox, record: Record) -> None:
+    def _try(self, queue: Outbox, tries: Iterator[Record]) -> None:
         if self.queue is not queue:
             raise _ClosedError
         try:
-            self.send(record)
+            self.send(next(tries))
         except BaseException as error:
             if is_away(error):
                 self.away_since = self.away_since or time.monotonic()

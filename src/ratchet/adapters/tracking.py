@@ -1,6 +1,7 @@
 """Runs on the tracking server: opened, adopted, nested, filled and found again; plain values in and out."""
 
 import contextlib
+import itertools
 import json
 import logging
 import math
@@ -9,8 +10,9 @@ import shutil
 import subprocess
 import threading
 import time
+import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import database, process, records, registry
 from ratchet.adapters.outbox import Record
+from ratchet.adapters.patience import CALLS_AGAIN, made_once
 from ratchet.adapters.records import STEP, TASK
 from ratchet.adapters.spool import Spool
 from ratchet.errors import Away, RatchetError, ServerError
@@ -26,7 +29,7 @@ from ratchet.settings import Settings, masked
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-WORKER, BEAT = "ratchet.worker", "ratchet.beat"
+WORKER, BEAT, OPENING = "ratchet.worker", "ratchet.beat", "ratchet.opening"
 BEAT_S, GRACE_S = 20, 60
 STOPPED_S, BEAT_END_S = 5, 2  # how long the end of an interrupted run, and of a beat, may take
 MIGRATION_S = 120  # how long another command may take to make a store; here it takes 4
@@ -39,7 +42,7 @@ def client(settings: Settings) -> "MlflowClient":
     Raises ServerError if the store cannot be opened.
     """
     # A missing proxied object is retried with doubling waits: without a bound that hangs for minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
+    os.environ.setdefault(CALLS_AGAIN, "4")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # with --json one object is all there is
     for name in ("alembic", "mlflow"):
@@ -160,9 +163,9 @@ class Run:
         """Record a finished trial as a nested run, unless somebody did; lock: under which that is looked up."""
         self._log("trial", {"experiment": self.experiment_id, "entry": entry, "lock": lock})
 
-    def settle_trials(self, study: str) -> None:
-        """Have those of a study's trials removed that are on record twice."""
-        self._log("study", {"study": study})
+    def settle_trials(self, study: str, lock: str) -> None:
+        """Have those of a study's trials removed that are on record twice; lock: as for `log_trial`."""
+        self._log("study", {"study": study, "lock": lock})
 
     def close(self, status: str) -> None:
         """End the run, and wait until the server has all of it; an interrupted one waits for a server that is there.
@@ -213,8 +216,7 @@ def opened(client: "MlflowClient", spool: Spool, task: str, step: str, parent: R
         experiment = parent.experiment_id if parent else experiment_of(client, task)
         if parent:
             tags[PARENT] = parent.id
-        made = spool.patience.call(lambda: client.create_run(experiment, tags=tags), spool.server)
-        run = Run(spool, made.info.run_id, experiment)
+        run = Run(spool, spool.patience.call(_creation(client, experiment, tags), spool.server), experiment)
     with run.until_closed:
         try:
             with _beating(run):
@@ -226,6 +228,19 @@ def opened(client: "MlflowClient", spool: Spool, task: str, step: str, parent: R
                 run.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
         run.close("FINISHED")
+
+
+def _creation(client: "MlflowClient", experiment: str, tags: Mapping[str, str]) -> Callable[[], str]:
+    """Return what makes a run and returns its id; called again it looks first whether the call before has made it."""
+    mark, tries = uuid.uuid4().hex, itertools.count()
+
+    def once() -> str:
+        made = records.find(client, f"tags.`{OPENING}` = '{mark}'", 1) if next(tries) else []
+        with made_once():
+            run = made[0] if made else client.create_run(experiment, tags={**tags, OPENING: mark})
+        return str(run.info.run_id)
+
+    return once
 
 
 @contextlib.contextmanager

@@ -1,11 +1,14 @@
 """The runs of trials, nested under the train run: found, adopted and written."""
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import records, tracking
+from ratchet.adapters.patience import made_once
+from ratchet.adapters.study import GRACE_S
 from ratchet.adapters.tracking import PARENT
 
 if TYPE_CHECKING:
@@ -26,6 +29,10 @@ class Entry:
     params: Mapping[str, Any]
     metrics: Sequence[tuple[str, int, float]]
     tags: Mapping[str, str]
+
+    def is_own(self) -> bool:
+        """Whether it is still for the process that ran it to write: after GRACE_S another may."""
+        return time.time() - self.times_ms[1] / 1000 < GRACE_S / 2  # half, for clocks that differ
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ def adopt(client: "MlflowClient", parent: str, study: str) -> set[int]:
 
 
 def settle(client: "MlflowClient", study: str) -> None:
-    """Remove what is there twice: a call whose answer was lost is made again by MLflow's own client.
+    """Remove what is there twice: the lock of who wrote it may have been lost with the database's connection.
 
     An account that may write runs and not delete them puts it aside under another step.
     """
@@ -83,17 +90,25 @@ def record(client: "MlflowClient", experiment: str, parent: str, entry: Entry) -
 
     The caller holds a lock, so that nobody else writes the same one.
     """
+    there = of_study(client, entry.study, entry.number)
+    if not there:
+        write(client, experiment, parent, entry)
+    elif not there[0].is_whole:
+        _fill(client, there[0].run_id, entry)
+
+
+def write(client: "MlflowClient", experiment: str, parent: str, entry: Entry) -> None:
+    """Write a finished trial that nobody has begun to write: three calls of the server, and no lock."""
+    tags = {PARENT: parent, "mlflow.runName": entry.name, records.STEP: "trial", STUDY: entry.study}
+    tags |= {TRIAL: str(entry.number), **tracking.source(), **entry.tags}
+    with made_once():
+        run = client.create_run(experiment, entry.times_ms[0], tags=tags)
+    _fill(client, run.info.run_id, entry)
+
+
+def _fill(client: "MlflowClient", run_id: str, entry: Entry) -> None:
     from mlflow.entities import Metric, Param
 
-    there = of_study(client, entry.study, entry.number)
-    if there and there[0].is_whole:
-        return
-    if there:
-        run_id = there[0].run_id
-    else:
-        tags = {PARENT: parent, "mlflow.runName": entry.name, records.STEP: "trial", STUDY: entry.study}
-        tags |= {TRIAL: str(entry.number), **tracking.source(), **entry.tags}
-        run_id = client.create_run(experiment, entry.times_ms[0], tags=tags).info.run_id
     metrics = [Metric(n, float(v), entry.times_ms[1], int(s)) for n, s, v in entry.metrics if not math.isnan(v)]
     client.log_batch(run_id, metrics=metrics, params=[Param(n, str(v)) for n, v in entry.params.items()])
     client.set_terminated(run_id, entry.status, entry.times_ms[1])

@@ -14,6 +14,7 @@ from pathlib import Path
 import requests
 
 from ratchet.adapters import schema, tracking
+from ratchet.adapters.patience import CALLS_AGAIN
 from ratchet.errors import RatchetError
 from ratchet.settings import Settings, masked
 
@@ -21,7 +22,7 @@ FREE_BYTES = 2 * 2**30
 SKEW_S = 30
 EXPERIMENT = "ratchet-doctor"
 # A command waits for what is away; here its absence is the finding.
-ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+ONCE = {CALLS_AGAIN: "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
 
 @dataclass(frozen=True)

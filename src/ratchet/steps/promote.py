@@ -103,7 +103,9 @@ def _register(session: Session, evaluated: Evaluated) -> Version:
         },
     }
     uri, run_id = evaluated.trained.model_uri, evaluated.trained.run_id
-    return registry.register(session.client, task.name, uri, run_id, about)
+    return session.patience.call(
+        lambda: registry.register(session.client, task.name, uri, run_id, about), session.spool.server
+    )
 
 
 def as_json(promoted: Promoted) -> dict[str, Any]:

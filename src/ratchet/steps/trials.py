@@ -19,7 +19,7 @@ class Recorder:
     def __init__(self, session: Session, run: Run, plan: Plan) -> None:
         self.session, self.run, self.plan = session, run, plan
         self.began, self.before, self.last = time.monotonic(), -1, -1
-        self.turn = threading.Lock()
+        self.turn, self.lock = threading.Lock(), f"record-{session.task.name}"
         self.recorded = trialruns.adopt(session.client, run.id, plan.study)
 
     def update(self, trials: list[Trial], budget: int) -> None:
@@ -30,13 +30,13 @@ class Recorder:
         with self.turn:
             for trial in trials:
                 if trial.number not in self.recorded and trial.family != "?" and _is_ours(trial):
-                    self.run.log_trial(asdict(self._entry(trial)), f"record-{self.session.task.name}")
+                    self.run.log_trial(asdict(self._entry(trial)), self.lock)
                     self.recorded.add(trial.number)
             self._show(trials, budget)
 
     def close(self) -> None:
         """Have it looked that no trial is on record twice."""
-        self.run.settle_trials(self.plan.study)
+        self.run.settle_trials(self.plan.study, self.lock)
 
     def _show(self, trials: list[Trial], budget: int) -> None:
         done = sum(trial.status != "failed" for trial in trials)
