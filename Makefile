@@ -41,13 +41,14 @@ bench: setup  ## every figure of the README and docs/benchmarks.md, each beside 
 	@python benchmarks/preprocess.py
 	@python benchmarks/volume.py
 	@python benchmarks/scoring.py
+	@python benchmarks/tracking.py
 	@python benchmarks/tasks.py
 	@python benchmarks/quality.py
 	@python benchmarks/search.py --plot docs/images/search.png
 	@python benchmarks/search_profile.py
 
-faults: setup  ## the faults at full count: 50 kills, a line of a gigabyte, a million levels
-	@RATCHET_FAULTS=full pytest tests/faults
+faults: setup  ## the faults at full count: 50 kills, 20 crashes of PostgreSQL, a line of a gigabyte, a million levels
+	@RATCHET_FAULTS=full pytest tests/faults tests/stack
 
 .env: .env.example
 	@deploy/secrets.sh .env

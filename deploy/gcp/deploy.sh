@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # The team stack on Google Cloud: Cloud SQL, a bucket, Cloud Run for tracking and for the model, least rights for each.
 #
-#   deploy/gcp/deploy.sh STEP      one of: services bucket database image accounts secrets tracking model train all
+#   deploy/gcp/deploy.sh prepare     services bucket database image accounts secrets; it ends by saying what comes next
+#   deploy/gcp/deploy.sh start       tracking, then model once a version is in its stage
+#   deploy/gcp/deploy.sh STEP        one of those, or train
 #
 # Each step may be run again. Not run against the real service: written from Google's documentation, and linted by
 # ShellCheck alone. Read a step before you run it; it costs money (Cloud SQL above all) as long as it stands.
@@ -31,13 +33,21 @@ bucket() { # one set of rights for all objects, old versions kept for 90 days
 }
 
 database() { # backups and a log to go back to any minute of a week; databases and roles by the stack's own script
+  "$root/deploy/secrets.sh" "$root/.env"
   there gcloud sql instances describe "$DATABASE" --project "$PROJECT" ||
     gcloud sql instances create "$DATABASE" --project "$PROJECT" --region "$REGION" --tier "$DATABASE_TIER" \
       --database-version "$DATABASE_VERSION" --edition enterprise --backup --enable-point-in-time-recovery \
-      --ssl-mode ENCRYPTED_ONLY
+      --ssl-mode ENCRYPTED_ONLY --network "projects/$PROJECT/global/networks/$NETWORK" --assign-ip
+  gcloud sql users set-password postgres --project "$PROJECT" --instance "$DATABASE" \
+    --flags-file <(printf -- '--password: "%s"\n' "$(value POSTGRES_PASSWORD)") # not on the command line
+}
+
+next() { # what needs psql, and a person who looks
   echo "Now, once, from a machine with psql: cloud-sql-proxy $(instance) --port 5432, and then"
   echo "  set -a; . .env; PGHOST=127.0.0.1 PGPASSWORD=\$POSTGRES_PASSWORD deploy/postgres/init.sh"
   echo "  RATCHET_DATABASE_URL=postgresql://ratchet_owner:\$RATCHET_OWNER_PASSWORD@127.0.0.1/ratchet ratchet migrate"
+  echo "  deploy/gcp/deploy.sh tracking"
+  echo "Then make the accounts serving and trainer on the server, with the passwords in .env (docs/accounts.md)."
 }
 
 image() {
@@ -62,13 +72,14 @@ accounts() { # the server writes the bucket; who trains and who serves have no r
   done
 }
 
+value() { sed -n "s/^$1=//p" "$root/.env"; }
+
 secret() { # secret NAME ACCOUNT...: takes the value from .env, and lets the accounts read it
-  local name="$1" value
+  local name="$1"
   shift
-  value="$(sed -n "s/^$name=//p" "$root/.env")"
   there gcloud secrets describe "$name" --project "$PROJECT" ||
     gcloud secrets create "$name" --project "$PROJECT" --replication-policy automatic
-  printf %s "$value" | gcloud secrets versions add "$name" --project "$PROJECT" --data-file -
+  printf %s "$(value "$name")" | gcloud secrets versions add "$name" --project "$PROJECT" --data-file -
   for reader in "$@"; do
     gcloud secrets add-iam-policy-binding "$name" --project "$PROJECT" --role roles/secretmanager.secretAccessor \
       --member "serviceAccount:$(account "$reader")"
@@ -81,6 +92,7 @@ secrets() {
   secret MLFLOW_AUTH_ADMIN_PASSWORD "$SERVER"
   secret MLFLOW_FLASK_SERVER_SECRET_KEY "$SERVER"
   secret RATCHET_SCIENTIST_PASSWORD "$TRAINER"
+  secret MLFLOW_TRAINER_PASSWORD "$TRAINER"
   secret MLFLOW_SERVING_PASSWORD "$SERVING"
 }
 
@@ -103,23 +115,46 @@ model() {
     --service-account "$(account "$SERVING")" --memory 2Gi --cpu 1 --min-instances 1 --port 5001 \
     --no-allow-unauthenticated --command ratchet \
     --args "serve,-c,/ratchet/$TASK,--stage,$STAGE,--host,0.0.0.0,--port,5001" \
-    --set-env-vars "MLFLOW_TRACKING_URI=$(server_url),MLFLOW_TRACKING_USERNAME=serving" \
+    --set-env-vars "MLFLOW_TRACKING_URI=$(server_url),MLFLOW_TRACKING_USERNAME=$(value MLFLOW_SERVING_USERNAME)" \
     --set-secrets "MLFLOW_TRACKING_PASSWORD=MLFLOW_SERVING_PASSWORD:latest"
 }
 
-train() { # the same container as a custom job of Vertex AI, instead of training at home
-  gcloud ai custom-jobs create --project "$PROJECT" --region "$REGION" --display-name "ratchet $TASK" \
-    --service-account "$(account "$TRAINER")" --command ratchet --args "run,-c,/ratchet/$TASK" \
-    --env-vars "MLFLOW_TRACKING_URI=$(server_url)" \
-    --worker-pool-spec "machine-type=n2-standard-8,replica-count=1,container-image-uri=$IMAGE"
+train() { # the same container as a custom job of Vertex AI, instead of training at home; it joins the database's network
+  local job address number
+  job="$(mktemp)"
+  number="$(gcloud projects describe "$PROJECT" --format 'value(projectNumber)')"
+  address="$(gcloud sql instances describe "$DATABASE" --project "$PROJECT" --format json | python3 -c \
+    'import json, sys; print(*(a["ipAddress"] for a in json.load(sys.stdin)["ipAddresses"] if a["type"] == "PRIVATE"))')"
+  cat > "$job" <<JOB
+serviceAccount: $(account "$TRAINER")
+network: projects/$number/global/networks/$NETWORK
+workerPoolSpecs:
+  - replicaCount: 1
+    machineSpec: {machineType: $TRAINING_MACHINE}
+    containerSpec:
+      imageUri: $IMAGE
+      command: [bash, deploy/gcp/train.sh]
+      args: [/ratchet/$TASK]
+      env:
+        - {name: PROJECT, value: $PROJECT}
+        - {name: DATABASE_ADDRESS, value: $address}
+        - {name: MLFLOW_TRACKING_URI, value: "$(server_url)"}
+JOB
+  gcloud ai custom-jobs create --project "$PROJECT" --region "$REGION" --display-name "ratchet $TASK" --config "$job"
+  rm "$job"
 }
 
-all() {
+prepare() {
   local each
-  for each in services bucket database image accounts secrets tracking model; do "$each"; done
+  for each in services bucket database image accounts secrets next; do "$each"; done
+}
+
+start() {
+  tracking
+  model
 }
 
 case "${1:-}" in
-  services | bucket | database | image | accounts | secrets | tracking | model | train | all) "$1" ;;
-  *) sed -n '2,8p' "$0" && exit 2 ;;
+  services | bucket | database | image | accounts | secrets | next | tracking | model | train | prepare | start) "$1" ;;
+  *) sed -n '2,9p' "$0" && exit 2 ;;
 esac

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the databases and roles of the team stack. The image `postgres` runs it on an empty volume, `ratchet stack`
-# on an empty cluster; a script so that passwords come from the environment. Needs psql and, where there is no
-# local socket, PGHOST, PGPORT and PGPASSWORD.
+# on an empty cluster, an operator once on Cloud SQL; a script so that passwords come from the environment. Needs psql
+# and, where there is no local socket, PGHOST, PGPORT and PGPASSWORD. Who runs it may make roles and databases
+# (POSTGRES_USER, else postgres); a superuser it need not be, which nobody is on Cloud SQL.
 #
 #   mlflow              owns `mlflow` and `mlflow_auth`; only the tracking server knows its password
 #   ratchet_owner       owns `ratchet` and its tables: for `ratchet migrate`, nobody works with it
@@ -17,11 +18,12 @@ psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-post
 \getenv owner RATCHET_OWNER_PASSWORD
 \getenv scientist RATCHET_SCIENTIST_PASSWORD
 \getenv promoter RATCHET_PROMOTER_PASSWORD
-SET log_min_error_statement = panic;
+SELECT set_config('log_min_error_statement', 'panic', false) FROM pg_roles WHERE rolname = current_user AND rolsuper \g /dev/null
 CREATE ROLE mlflow LOGIN PASSWORD :'mlflow';
 CREATE ROLE ratchet_owner LOGIN PASSWORD :'owner';
 CREATE ROLE ratchet_scientist LOGIN PASSWORD :'scientist';
 CREATE ROLE ratchet_promoter LOGIN PASSWORD :'promoter' IN ROLE ratchet_scientist;
+GRANT mlflow, ratchet_owner TO CURRENT_USER; -- whoever is no superuser gives away only what a role of theirs may own
 CREATE DATABASE mlflow OWNER mlflow;
 CREATE DATABASE mlflow_auth OWNER mlflow;
 CREATE DATABASE ratchet OWNER ratchet_owner;
@@ -31,4 +33,5 @@ GRANT CONNECT ON DATABASE ratchet TO ratchet_scientist;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 ALTER SCHEMA public OWNER TO ratchet_owner;
 GRANT USAGE ON SCHEMA public TO ratchet_scientist;
+REVOKE mlflow, ratchet_owner FROM CURRENT_USER;
 SQL
