@@ -46,12 +46,12 @@ def ratchets(client: Any, experiment: str, home: Path) -> Iterator[Callable[[int
     from contextlib import nullcontext
     from dataclasses import asdict
 
-    from ratchet.adapters import sending, tracking, trialruns
+    from ratchet.adapters import runs, sending, trialruns
     from ratchet.adapters.patience import Patience
     from ratchet.adapters.spool import Spool
 
     spool = Spool(home, partial(sending.send, client, lambda name: nullcontext()), Patience(60), "the server")
-    run = tracking.Run(spool, client.create_run(experiment).info.run_id, experiment)
+    run = runs.Run(spool, client.create_run(experiment).info.run_id, experiment)
 
     def log(number: int) -> None:
         metrics = [("fold", step, value) for step, value in enumerate(FOLDS)] + [("score", 0, 0.72)]

@@ -64,7 +64,7 @@ def test_models_are_whole_and_files_the_same_over_a_bucket_that_fails_on_a_third
 SEND = """
 import contextlib
 from pathlib import Path
-from ratchet.adapters import sending, tracking
+from ratchet.adapters import runs, sending, tracking
 from ratchet.adapters.patience import Patience
 from ratchet.adapters.spool import Spool
 from ratchet.settings import Settings
@@ -73,7 +73,7 @@ settings = Settings.from_env()
 client = tracking.client(settings)
 spool = Spool(Path("spool"), lambda r: sending.send(client, lambda n: contextlib.nullcontext(), r), Patience(600), "s")
 run = client.create_run(tracking.experiment_of(client, "unreliable"))
-logged = tracking.Run(spool, run.info.run_id, run.info.experiment_id)
+logged = runs.Run(spool, run.info.run_id, run.info.experiment_id)
 logged.log_files(Path("sent"), "sent")
 logged.close("FINISHED")
 print(run.info.artifact_uri)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ratchet.adapters.tracking import BEAT_S, GRACE_S
+from ratchet.adapters.runs import BEAT_S, GRACE_S
 from ratchet.operate.stack import Stack
 from tests.end_to_end.commands import environment, run
 from tests.faults.counts import times

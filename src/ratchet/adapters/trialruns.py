@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import records, tracking
 from ratchet.adapters.patience import made_once
+from ratchet.adapters.runs import PARENT
 from ratchet.adapters.study import GRACE_S
-from ratchet.adapters.tracking import PARENT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

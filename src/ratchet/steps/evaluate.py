@@ -9,7 +9,7 @@ import pandas as pd
 
 from ratchet.adapters import records, registry
 from ratchet.adapters.registry import Version
-from ratchet.adapters.tracking import Run
+from ratchet.adapters.runs import Run
 from ratchet.config import METRICS, Task
 from ratchet.core import baselines, metrics, plots
 from ratchet.core.decision import cheapest_threshold

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ratchet import __version__
-from ratchet.adapters.tracking import Run
+from ratchet.adapters.runs import Run
 from ratchet.scoring.predict import Scorer
 from ratchet.steps.bench import Bench
 from ratchet.steps.session import PACKAGE, Session

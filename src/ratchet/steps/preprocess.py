@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ratchet.adapters import files, profile, records, sides
+from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
-from ratchet.adapters.tracking import Run
 from ratchet.config import GroupSplit, HashSplit, Kind, Task
 from ratchet.core import asked, baselines, checks, features, plots
 from ratchet.core.features import Plan

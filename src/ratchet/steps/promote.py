@@ -7,7 +7,7 @@ from typing import Any, Literal
 from ratchet.adapters import database, ledger, process, registry, stops
 from ratchet.adapters.ledger import Entry
 from ratchet.adapters.registry import NONE, PRODUCTION, STAGING, Version
-from ratchet.adapters.tracking import Run
+from ratchet.adapters.runs import Run
 from ratchet.core import gates
 from ratchet.core.gates import Verdict
 from ratchet.errors import GateRefused

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from ratchet.adapters import delimited, files, registry, sources
+from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import quoted
-from ratchet.adapters.tracking import Run
 from ratchet.config import Source
 from ratchet.errors import DataError, did_you_mean
 from ratchet.steps.session import Session

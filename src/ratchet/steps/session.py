@@ -11,11 +11,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from ratchet.adapters import database, records, sending, sources, tracking
+from ratchet.adapters import database, records, runs, sending, sources
 from ratchet.adapters.patience import Patience, is_away
+from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
 from ratchet.adapters.spool import Spool
-from ratchet.adapters.tracking import Run
 from ratchet.adapters.warehouse import Question
 from ratchet.config import Task
 from ratchet.settings import Settings, masked
@@ -88,9 +88,9 @@ class Session:
         return sent
 
     def opened(self, step: str, parent: Run | None = None) -> AbstractContextManager[Run]:
-        """Open the run of a step; see `tracking.opened`."""
+        """Open the run of a step; see `runs.opened`."""
         _ = self.came_first
-        return tracking.opened(self.client, self.spool, self.task.name, step, parent)
+        return runs.opened(self.client, self.spool, self.task.name, step, parent)
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:

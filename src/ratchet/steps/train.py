@@ -9,8 +9,8 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from ratchet.adapters import database, gpu, registry, schema, search, study, tracking
+from ratchet.adapters.runs import Run
 from ratchet.adapters.study import Trial
-from ratchet.adapters.tracking import Run
 from ratchet.config import METRICS, Task
 from ratchet.core import asked, decision, plots
 from ratchet.core.models import FAMILIES

@@ -5,8 +5,8 @@ import time
 from dataclasses import asdict
 
 from ratchet.adapters import process, records, study, trialruns
+from ratchet.adapters.runs import Run
 from ratchet.adapters.study import Plan, Trial
-from ratchet.adapters.tracking import Run
 from ratchet.steps.session import Session
 
 
