@@ -1,5 +1,7 @@
 """The study: an exact budget, a grid that stays on its points, nothing lost by a failure or a raised budget."""
 
+import inspect
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import BaseStorage, _cached_storage
 
 from ratchet.adapters import database, schema, search, study
 from ratchet.adapters.search import Outcome
@@ -171,6 +174,13 @@ def test_importance_names_the_parameter_that_moved_the_score(tmp_path: Path) -> 
     planned = plan(trials=12)
     tune(planned, tmp_path)
     assert study.importance(planned, f"sqlite:///{tmp_path / 'r.db'}", "one") == {"x": pytest.approx(1)}
+
+
+def test_each_call_of_optunas_cache_waits_for_a_database_that_is_away() -> None:
+    source = inspect.getsource(_cached_storage)
+    called = set(re.findall(r"self\._backend\.(\w+)", source))
+    without_database = {"get_heartbeat_interval", "get_heartbeat_stale_trial_callback"}
+    assert called - without_database <= BaseStorage.__abstractmethods__ | set(study.BEYOND)
 
 
 def test_a_database_that_cannot_be_opened_is_named_without_its_password() -> None:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 HEARTBEAT_S, GRACE_S = 20, 60
 RETRIES = 3
 WORKER = "worker"
+# What Optuna's own cache calls besides the methods of every storage; a test compares. A beat that failed would end its
+# thread, and with it a long trial.
+BEYOND = ("_create_new_trial", "_get_best_trial_id", "_get_stale_trial_ids", "_get_trials", "_set_trial_param",
+          "get_trial_id_from_study_id_trial_number", "record_heartbeat")  # fmt: skip
 MIN_TRIALS = 8  # fewer say nothing about which parameter matters
 
 
@@ -160,8 +164,7 @@ def _make_patient(storage: "optuna.storages.RDBStorage", patience: Patience) -> 
 
         return patience.call(once, "the database of RATCHET_DATABASE_URL")
 
-    # The last two are not abstract: a beat that fails would end its thread, and with it a long trial.
-    for name in (*BaseStorage.__abstractmethods__, "record_heartbeat", "_get_stale_trial_ids"):
+    for name in (*BaseStorage.__abstractmethods__, *BEYOND):
         setattr(storage, name, partial(patiently, getattr(storage, name)))
 
 
