@@ -68,10 +68,10 @@ model: .env  ## beside it the model server; which task and stage, .env says
 	  echo "$$RATCHET_STAGE of $$RATCHET_TASK: http://127.0.0.1:$$MODEL_PORT/invocations"
 
 down:  ## stop it; what it keeps stays in its volumes
-	@$(COMPOSE) --profile model down
+	@$(COMPOSE) --profile model --profile emulator down
 
 logs:  ## what its parts say
-	@$(COMPOSE) --profile model logs -f --tail 100
+	@$(COMPOSE) --profile model --profile emulator logs -f --tail 100
 
 # The stack's databases and bucket, as its operator reaches them from outside the containers.
 OPERATOR = set -a; . ./.env; export PGHOST=127.0.0.1 PGPORT="$$POSTGRES_PORT" PGPASSWORD="$$POSTGRES_PASSWORD"; \
@@ -81,8 +81,8 @@ OPERATOR = set -a; . ./.env; export PGHOST=127.0.0.1 PGPORT="$$POSTGRES_PORT" PG
 backup: setup .env  ## databases and bucket of the stack in Docker into backups/DATE
 	@$(OPERATOR); ratchet backup "backups/$$(date +%F-%H%M%S)"
 
-restore: setup .env  ## FROM=backups/DATE back onto an empty stack (`make up`)
-	@test -d "$(FROM)" || { echo "make restore FROM=backups/DATE"; exit 2; }
+restore: setup  ## FROM=backups/DATE back onto an empty stack (`make up`)
+	@test -d "$(FROM)" || { echo "make restore FROM=backups/DATE (there is no folder '$(FROM)')"; exit 2; }
 	@$(COMPOSE) stop tracking
 	@$(OPERATOR); ratchet restore "$(FROM)"
 	@$(COMPOSE) start tracking

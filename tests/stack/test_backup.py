@@ -1,5 +1,6 @@
 """A backup, restored on an empty stack, serves the same predictions; one that is not whole is refused."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,6 +61,20 @@ def test_a_backup_on_an_empty_stack_serves_the_same_predictions(
         said = requests.post(f"http://127.0.0.1:{port}/invocations", json=body, timeout=60).json()["predictions"]
     expected = pd.read_csv("before.csv")["probability"].head(20)
     assert [answer["probability"] for answer in said] == pytest.approx(list(expected), abs=1e-9)
+
+
+def test_a_stack_in_use_is_not_overwritten(stack: Stack, workplace: Path) -> None:
+    assert run("ratchet", "backup", "kept", cwd=workplace, env=reaching(stack)).returncode == 0
+    done = run("ratchet", "restore", "kept", cwd=workplace, env=reaching(stack))
+    assert done.returncode == 1
+    assert "the tracking server is connected to its databases; stop it" in done.stderr
+    stack.tracking.stop()
+    try:
+        done = run("ratchet", "restore", "kept", cwd=workplace, env=reaching(stack))
+    finally:
+        stack.tracking.start()
+    assert done.returncode == 1
+    assert re.search(r"database mlflow holds \d+ runs, which would be gone", done.stderr), done.stderr
 
 
 def test_a_backup_is_written_once_and_one_that_is_damaged_is_refused(stack: Stack, workplace: Path) -> None:

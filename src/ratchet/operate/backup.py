@@ -15,6 +15,7 @@ from ratchet.adapters import buckets, postgres, registry
 from ratchet.errors import DataError, ServerError
 
 DATABASES = ("mlflow", "mlflow_auth", "ratchet")
+HOLDS = {"mlflow": "runs", "ratchet": "studies"}  # where there are rows somebody has worked
 FILES, MANIFEST = "bucket", "manifest.json"
 
 
@@ -41,10 +42,9 @@ def backup(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
 
 
 def restore(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
-    """Put a backup back onto a stack whose roles and databases are there, with its tracking server stopped.
+    """Put a backup back onto an empty stack, whose roles and databases are there and whose tracking server is stopped.
 
-    What the databases hold is replaced; files that the bucket holds besides are left. Raises DataError, before
-    anything is touched, if the backup is not whole.
+    Raises DataError, before anything is touched, if the backup is not whole, or the stack is in use or not empty.
     """
     manifest = folder / MANIFEST
     if not manifest.exists():
@@ -53,6 +53,7 @@ def restore(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
     del found[MANIFEST]
     if odd := sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name)):
         raise DataError(f"{folder}: {odd[0]} is not what was backed up ({len(odd)} such); take another backup")
+    _require_empty()
     for name in DATABASES:
         _run("pg_restore", "--clean", "--if-exists", "--exit-on-error", "--single-transaction", f"--dbname={name}",
              str(folder / f"{name}.dump"))  # fmt: skip
@@ -60,9 +61,27 @@ def restore(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
     tell(f"{bucket}: {buckets.copy_in(folder / FILES, bucket)} files are back")
 
 
-def _run(program: str, *words: str) -> None:
+def _require_empty() -> None:
+    """Refuse a stack that somebody works on, or has worked on: what it holds would be gone."""
+    users = "SELECT count(*) FROM pg_stat_activity WHERE datname IN ('mlflow', 'mlflow_auth') AND usename = 'mlflow'"
+    if _count("postgres", users):
+        raise DataError("the tracking server is connected to its databases; stop it before a backup comes back")
+    for database, table in HOLDS.items():
+        is_made = f"SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename = '{table}'"
+        found = _count(database, f"SELECT count(*) FROM {table}") if _count(database, is_made) else 0
+        if found:
+            raise DataError(f"database {database} holds {found} {table}, which would be gone: a backup comes back"
+                            " onto an empty stack; start one in another place")  # fmt: skip
+
+
+def _count(database: str, query: str) -> int:
+    return int(_run("psql", "--no-psqlrc", "--tuples-only", "--no-align", f"--dbname={database}", f"--command={query}"))
+
+
+def _run(program: str, *words: str) -> str:
     environment = {"PGUSER": "postgres", **os.environ}
     done = subprocess.run([str(postgres.binaries() / program), "--no-password", *words], env=environment,
                           capture_output=True, text=True, check=False)  # fmt: skip
     if done.returncode:
         raise ServerError(f"{program}: {(done.stderr.strip().splitlines() or ['it failed'])[0]}")
+    return done.stdout
