@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from mlflow.server.auth.client import AuthServiceClient
 
 from ratchet.adapters.servers import free_port
 from ratchet.operate.stack import Stack
@@ -44,6 +45,17 @@ def test_a_healthy_stack_is_well(stack: Stack, tmp_path: Path) -> None:
     assert not unwell(said)
     assert "role ratchet_promoter, may promote" in said["database"]
     assert "admin: may make experiments" in said["account"]
+
+
+def test_a_second_account_without_any_grant_is_well_too(stack: Stack, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.environment().items():
+            patch.setenv(name, value)
+        AuthServiceClient(stack.tracking_uri).create_user("second", "the password of the second")
+    own = {"MLFLOW_TRACKING_USERNAME": "second", "MLFLOW_TRACKING_PASSWORD": "the password of the second"}
+    code, said = examined(stack, tmp_path, **own, RATCHET_DATABASE_URL=stack.database_url())
+    assert (code, unwell(said)) == (0, []), said
+    assert "second: may make experiments" in said["account"]
 
 
 def test_one_laptop_without_servers_is_well(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ratchet.settings import Settings, masked
 
 FREE_BYTES = 2 * 2**30
 SKEW_S = 30
-EXPERIMENT = "ratchet-doctor"
+EXPERIMENT = "ratchet-doctor"  # each account has its own: who makes one may also delete in it
 # A command waits for what is away; here its absence is the finding.
 ONCE = {CALLS_AGAIN: "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
@@ -104,10 +104,14 @@ def _account(settings: Settings) -> Finding:
         return Finding("account", "a store of one's own knows no accounts")
     client, name = tracking.client(settings), os.environ.get("MLFLOW_TRACKING_USERNAME", "")
     try:
-        tracking.experiment_of(client, EXPERIMENT)
+        tracking.experiment_of(client, _experiment())
     except MlflowException as error:
         return Finding("account", name or "nobody", f"it may not make an experiment ({error.error_code}): ask an admin")
     return Finding("account", f"{name or 'none is asked for'}: may make experiments")
+
+
+def _experiment() -> str:
+    return f"{EXPERIMENT} {os.environ.get('MLFLOW_TRACKING_USERNAME', '')}".strip()
 
 
 def _clock(settings: Settings) -> Finding:
@@ -126,7 +130,7 @@ def _files(settings: Settings) -> Finding:
 
     client, sent = tracking.client(settings), uuid.uuid4().hex
     with tracking.reachable(settings):
-        run = client.create_run(tracking.experiment_of(client, EXPERIMENT)).info
+        run = client.create_run(tracking.experiment_of(client, _experiment())).info
         try:
             client.log_text(run.run_id, sent, "sent.txt")
             came = Path(client.download_artifacts(run.run_id, "sent.txt")).read_text(encoding="utf-8")
