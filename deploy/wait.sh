@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # deploy/wait.sh URL WHAT: returns when it answers, or says after three minutes that it does not.
 set -euo pipefail
-for _ in $(seq 180); do
+while ((SECONDS < 180)); do
   if curl --silent --fail --output /dev/null --max-time 5 "$1"; then exit 0; fi
   sleep 1
 done

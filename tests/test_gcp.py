@@ -76,7 +76,7 @@ def test_only_the_server_may_write_the_bucket_and_each_account_reads_its_own_sec
 
 
 def test_a_job_of_vertex_ai_knows_where_database_and_server_are(place: Path) -> None:
-    (place / ".env").write_text("")
+    (place / ".env").write_text("MLFLOW_SERVING_USERNAME=serving\n")
     done = deploy(place, "train")
     assert done.returncode == 0, done.stderr
     job = yaml.safe_load((place / "seen.job").read_text())
@@ -134,6 +134,6 @@ def test_the_job_fetches_its_passwords_and_works_in_a_folder_that_it_may_write(p
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert re.match(r"/tmp/\S+ run -c /ratchet/a.yaml\n", done.stdout)
+    assert re.match(r"/tmp/\S+ evaluate -c /ratchet/a.yaml\n", done.stdout)
     assert "MLFLOW_TRACKING_PASSWORD=of MLFLOW_TRAINER_PASSWORD" in done.stdout
     assert "ratchet_scientist:of RATCHET_SCIENTIST_PASSWORD@10.0.0.3:5432/ratchet" in done.stdout

@@ -38,8 +38,10 @@ database() { # backups and a log to go back to any minute of a week; databases a
     gcloud sql instances create "$DATABASE" --project "$PROJECT" --region "$REGION" --tier "$DATABASE_TIER" \
       --database-version "$DATABASE_VERSION" --edition enterprise --backup --enable-point-in-time-recovery \
       --ssl-mode ENCRYPTED_ONLY --network "projects/$PROJECT/global/networks/$NETWORK" --assign-ip
+  local password
+  password="$(value POSTGRES_PASSWORD)"
   gcloud sql users set-password postgres --project "$PROJECT" --instance "$DATABASE" \
-    --flags-file <(printf -- '--password: "%s"\n' "$(value POSTGRES_PASSWORD)") # not on the command line
+    --flags-file <(printf -- '--password: "%s"\n' "$password") # not on the command line
 }
 
 next() { # what needs psql, and a person who looks
@@ -66,20 +68,24 @@ accounts() { # the server writes the bucket; who trains and who serves have no r
   done
   gcloud storage buckets add-iam-policy-binding "gs://$BUCKET" --role roles/storage.objectAdmin \
     --member "serviceAccount:$(account "$SERVER")"
-  for name in "$SERVER" "$TRAINER"; do
-    gcloud projects add-iam-policy-binding "$PROJECT" --role roles/cloudsql.client --condition None \
-      --member "serviceAccount:$(account "$name")"
-  done
+  gcloud projects add-iam-policy-binding "$PROJECT" --role roles/cloudsql.client --condition None \
+    --member "serviceAccount:$(account "$SERVER")"
 }
 
-value() { sed -n "s/^$1=//p" "$root/.env"; }
+value() { # of a name in .env
+  local found
+  found="$(sed -n "s/^$1=//p" "$root/.env")"
+  [ -n "$found" ] || { echo "$root/.env: $1 is missing or empty" >&2 && return 1; }
+  echo "$found"
+}
 
 secret() { # secret NAME ACCOUNT...: takes the value from .env, and lets the accounts read it
-  local name="$1"
+  local name="$1" content
   shift
+  content="$(value "$name")"
   there gcloud secrets describe "$name" --project "$PROJECT" ||
     gcloud secrets create "$name" --project "$PROJECT" --replication-policy automatic
-  printf %s "$(value "$name")" | gcloud secrets versions add "$name" --project "$PROJECT" --data-file -
+  printf %s "$content" | gcloud secrets versions add "$name" --project "$PROJECT" --data-file -
   for reader in "$@"; do
     gcloud secrets add-iam-policy-binding "$name" --project "$PROJECT" --role roles/secretmanager.secretAccessor \
       --member "serviceAccount:$(account "$reader")"
@@ -113,13 +119,13 @@ server_url() { gcloud run services describe "$SERVER" --project "$PROJECT" --reg
 model() {
   gcloud run deploy "$SERVING" --project "$PROJECT" --region "$REGION" --image "$IMAGE" \
     --service-account "$(account "$SERVING")" --memory 2Gi --cpu 1 --min-instances 1 --port 5001 \
-    --no-allow-unauthenticated --command ratchet \
-    --args "serve,-c,/ratchet/$TASK,--stage,$STAGE,--host,0.0.0.0,--port,5001" \
+    --no-allow-unauthenticated --command bash \
+    --args "-c,cd /tmp && exec ratchet serve -c /ratchet/$TASK --stage $STAGE --host 0.0.0.0 --port 5001" \
     --set-env-vars "MLFLOW_TRACKING_URI=$(server_url),MLFLOW_TRACKING_USERNAME=$(value MLFLOW_SERVING_USERNAME)" \
     --set-secrets "MLFLOW_TRACKING_PASSWORD=MLFLOW_SERVING_PASSWORD:latest"
 }
 
-train() { # the same container as a custom job of Vertex AI, instead of training at home; it joins the database's network
+train() { # the same container as a custom job of Vertex AI, instead of training at home: up to evaluate; it joins the database's network
   local job address number
   job="$(mktemp)"
   number="$(gcloud projects describe "$PROJECT" --format 'value(projectNumber)')"

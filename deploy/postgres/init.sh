@@ -12,7 +12,13 @@ set -euo pipefail
 
 : "${MLFLOW_DB_PASSWORD:?}" "${RATCHET_OWNER_PASSWORD:?}" "${RATCHET_SCIENTIST_PASSWORD:?}" "${RATCHET_PROMOTER_PASSWORD:?}"
 
-# The passwords go neither onto a command line, which everybody on the machine can read, nor into the server's log.
+if [ "$(psql --no-psqlrc -At --username "${POSTGRES_USER:-postgres}" --dbname postgres \
+  --command "SELECT 1 FROM pg_roles WHERE rolname = 'mlflow'")" = 1 ]; then
+  echo "the role mlflow is there already; nothing was done" >&2
+  exit 1
+fi
+
+# The passwords go neither onto a command line, which everybody on the machine can read, nor, where a superuser runs this, into the server's log.
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname postgres <<'SQL'
 \getenv mlflow MLFLOW_DB_PASSWORD
 \getenv owner RATCHET_OWNER_PASSWORD

@@ -42,6 +42,8 @@ class Settings:
         happens in a temporary clone, finds its study again.
         """
         tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+        if re.fullmatch(r"[\w.-]+:\d+/?", tracking_uri):
+            raise ConfigError(f"MLFLOW_TRACKING_URI ({tracking_uri}): give it as http://{tracking_uri}")
         store = tracking_uri.removeprefix("sqlite:///")
         home = (Path(store).parent if store != tracking_uri else Path.cwd()).resolve() / ".ratchet"
         database_url = os.environ.get("RATCHET_DATABASE_URL") or f"sqlite:///{home / 'ratchet.db'}"

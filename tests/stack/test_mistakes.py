@@ -62,6 +62,15 @@ def test_a_database_that_is_not_there(on_stack, ratchet, task_file, monkeypatch)
     assert 'database "ratchets" does not exist' in told(ratchet, task_file)
 
 
+def test_tables_of_a_newer_release_are_named(on_stack, old, ratchet, task_file, monkeypatch):
+    as_admin(on_stack, "UPDATE alembic_version SET version_num = 'v9.9.9'", on="old")
+    owner = on_stack.database_url("ratchet_owner").removesuffix("ratchet") + "old"
+    monkeypatch.setenv("RATCHET_DATABASE_URL", owner)
+    done = ratchet("migrate")
+    assert done.code == 1
+    assert "its tables were made by a newer release" in done.err
+
+
 def test_tables_of_an_older_release_are_for_their_owner_to_mend(on_stack, old, ratchet, task_file, monkeypatch):
     monkeypatch.setenv("RATCHET_DATABASE_URL", old)
     assert "whoever owns the database runs `ratchet migrate` on it" in told(ratchet, task_file)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,15 +90,30 @@ def made_once() -> Iterator[None]:
 
     Who calls looks for what the first call may have made, and then calls again.
     """
-    former = os.environ.get(CALLS_AGAIN)
-    os.environ[CALLS_AGAIN] = "0"
+    with _ONCE.turn:
+        if not _ONCE.inside:
+            _ONCE.former = os.environ.get(CALLS_AGAIN)
+        _ONCE.inside += 1
+        os.environ[CALLS_AGAIN] = "0"
     try:
         yield
     finally:
-        if former is None:
-            del os.environ[CALLS_AGAIN]
-        else:
-            os.environ[CALLS_AGAIN] = former
+        with _ONCE.turn:
+            _ONCE.inside -= 1
+            if not _ONCE.inside:
+                del os.environ[CALLS_AGAIN]
+                if _ONCE.former is not None:
+                    os.environ[CALLS_AGAIN] = _ONCE.former
+
+
+class _Once:
+    """The setting is the whole process's: the last thread that leaves puts it back."""
+
+    turn, inside = threading.Lock(), 0
+    former: str | None = None
+
+
+_ONCE = _Once()
 
 
 NONE = Patience(0)

@@ -156,7 +156,8 @@ def opened(client: "MlflowClient", spool: Spool, task: str, step: str, parent: R
         except BaseException as error:
             with contextlib.suppress(Exception):  # what ended the work is told, and no refusal or absence after it
                 if isinstance(error, RatchetError):
-                    run.set_tags({"ratchet.error": error})
+                    with contextlib.suppress(Exception):  # the run is ended also where this is refused
+                        run.set_tags({"ratchet.error": error})
                 run.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
         run.close("FINISHED")

@@ -28,6 +28,7 @@ def migrate(address: str) -> None:
     import optuna
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
     from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -43,6 +44,10 @@ def migrate(address: str) -> None:
             command.upgrade(told, "head")
             if engine.dialect.name == "postgresql":
                 _grant(connection)
+    except CommandError:
+        raise ServerError(
+            f"{masked(address)}: its tables were made by a newer release; use that one here too (make setup)"
+        ) from None
     except ProgrammingError as error:
         raise ServerError(
             f"{masked(address)}: its tables are missing or old, and this role may not make them: whoever owns the"

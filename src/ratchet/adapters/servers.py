@@ -49,6 +49,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_free(port: int) -> bool:
+    """Whether a server could listen on a port."""
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection that is just over does not count
+        try:
+            probe.bind((SERVE_HOST, port))
+        except OSError:
+            return False
+    return True
+
+
 def answers(url: str) -> bool:
     """Whether a server answers 200 at an address."""
     with contextlib.suppress(requests.RequestException):

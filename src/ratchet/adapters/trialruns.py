@@ -10,6 +10,7 @@ from ratchet.adapters import records, tracking
 from ratchet.adapters.patience import made_once
 from ratchet.adapters.runs import PARENT
 from ratchet.adapters.study import GRACE_S
+from ratchet.errors import Away
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -98,12 +99,22 @@ def record(client: "MlflowClient", experiment: str, parent: str, entry: Entry) -
 
 
 def write(client: "MlflowClient", experiment: str, parent: str, entry: Entry) -> None:
-    """Write a finished trial that nobody has begun to write: three calls of the server, and no lock."""
+    """Write a finished trial that nobody has begun to write: three calls of the server, and no lock.
+
+    Raises Away if another wrote it in the meantime, over a call that hung, and took this half away: look again.
+    """
+    from mlflow.exceptions import MlflowException
+
     tags = {PARENT: parent, "mlflow.runName": entry.name, records.STEP: "trial", STUDY: entry.study}
     tags |= {TRIAL: str(entry.number), **tracking.source(), **entry.tags}
     with made_once():
         run = client.create_run(experiment, entry.times_ms[0], tags=tags)
-    _fill(client, run.info.run_id, entry)
+    try:
+        _fill(client, run.info.run_id, entry)
+    except MlflowException as error:
+        if "must be in the 'active' state" in str(error):
+            raise Away(f"{entry.name}: it is on record already") from error
+        raise
 
 
 def _fill(client: "MlflowClient", run_id: str, entry: Entry) -> None:

@@ -42,9 +42,11 @@ def serve(stage: str, port: int, host: str, env_manager: str, as_json: bool, **o
 
     with opened(as_json=as_json, **options) as session:
         version = registry.behind(session.client, session.task.name, stage)
-        folder = registry.download(version.uri)
         address = operation.Address(host, port or servers.free_port())
-        with operation.serving(folder, address, env_manager, session.settings) as server:
+        with (
+            session.downloaded(version.uri) as folder,
+            operation.serving(folder, address, env_manager, session.settings) as server,
+        ):
             if as_json:
                 console.as_json({"task": session.task.name, "url": server.url, "model_uri": version.uri})
             else:

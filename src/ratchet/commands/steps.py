@@ -55,19 +55,19 @@ def _show_how_to_ask(session: "Session", version: Any, config: str, ask: bool) -
     import json
 
     from ratchet import console
-    from ratchet.adapters import registry, servers
+    from ratchet.adapters import servers
     from ratchet.operate import serve
 
-    folder = registry.download(version.uri)
-    body = serve.sample_rows(folder)
-    body["dataframe_records"] = body["dataframe_records"][:1]
+    with session.downloaded(version.uri) as folder:
+        body = serve.sample_rows(folder)
+        body["dataframe_records"] = body["dataframe_records"][:1]
+        if ask:
+            session.progress.step("serve", "running")
+            address = serve.Address(SERVE_HOST, servers.free_port())
+            with serve.serving(folder, address, "local", session.settings) as server:
+                answer = serve.ask(server.url, body)
+            session.progress.step("serve", "done")
     shown = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
-    if ask:
-        session.progress.step("serve", "running")
-        address = serve.Address(SERVE_HOST, servers.free_port())
-        with serve.serving(folder, address, "local", session.settings) as server:
-            answer = serve.ask(server.url, body)
-        session.progress.step("serve", "done")
     url = f"http://{SERVE_HOST}:{SERVE_PORT}/invocations"
     console.say(f"serve it:  ratchet serve -c {config} --port {SERVE_PORT}")
     console.say(f"ask it:    curl -s {url} -H 'Content-Type: application/json' -d '{shown}'")

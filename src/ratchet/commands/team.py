@@ -19,10 +19,12 @@ def stack(folder: Path) -> None:
 
     with operation.running(folder.resolve()) as running:
         exports = folder / "environment"
-        exports.touch(mode=0o600)
-        exports.write_text("".join(f"export {name}={value}\n" for name, value in running.environment().items()))
+        for file, values in ((exports, running.environment()), (folder / "operator", running.operators())):
+            file.touch(mode=0o600)
+            file.write_text("".join(f"export {name}={value}\n" for name, value in values.items()))
         console.say(f"tracking server: {running.tracking_uri} (the account `admin`; its password is in {exports})")
         console.say(f"work on it:      source {exports}")
+        console.say(f"back it up:      source {folder / 'operator'}; ratchet backup FOLDER")
         console.say("Ctrl-C stops all of it; what is on record stays")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
@@ -69,7 +71,10 @@ BUCKET = click.option(
 @click.argument("folder", type=click.Path(path_type=Path))
 @BUCKET
 def backup(folder: Path, bucket: str) -> None:
-    """Write all of a stack into a new FOLDER: its databases (by PGHOST, PGPORT, PGPASSWORD) and its bucket."""
+    """Write all of a stack into a new FOLDER: its databases (by PGHOST, PGPORT, PGPASSWORD) and its bucket.
+
+    `make stack` writes what to export into .ratchet/stack/operator; `make backup` does it for the stack in Docker.
+    """
     from ratchet import console
     from ratchet.operate import backup as operation
 

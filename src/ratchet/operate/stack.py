@@ -3,14 +3,15 @@
 It runs the very scripts in deploy/ that docker-compose.yml runs, so that what is shown here holds there.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +40,17 @@ class Ports:
         """Three ports that are free now."""
         return cls(*(servers.free_port() for _ in range(3)))
 
+    @classmethod
+    def remembered(cls, file: Path) -> "Ports":
+        """Those of the last time, so that addresses which people hold stay right; others where one is taken by now."""
+        if file.exists():
+            found = cls(**json.loads(file.read_text(encoding="utf-8")))
+            if all(map(servers.is_free, (found.postgres, found.bucket, found.tracking))):
+                return found
+        found = cls.free()
+        file.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        return found
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -58,6 +70,18 @@ class Stack:
     def database_url(self, role: str = "ratchet_scientist") -> str:
         """Address of the database `ratchet`, for a role."""
         return self.cluster.url("ratchet", role, self.secrets[ROLES[role]])
+
+    def operators(self) -> dict[str, str]:
+        """What whoever backs it up exports: the superuser of PostgreSQL, and the way to the bucket."""
+        return {
+            "PGHOST": SERVE_HOST,
+            "PGPORT": str(self.ports.postgres),
+            "PGUSER": "postgres",
+            "PGPASSWORD": self.cluster.password,
+            "RATCHET_BUCKET": f"gs://{BUCKET}",
+            "STORAGE_EMULATOR_HOST": f"http://{SERVE_HOST}:{self.ports.bucket}",
+            "GOOGLE_CLOUD_PROJECT": "ratchet",
+        }
 
     def environment(self, role: str = "ratchet_promoter") -> dict[str, str]:
         """What a person exports to work on the stack, as its admin."""
@@ -99,23 +123,40 @@ def running(folder: Path, ports: Ports | None = None) -> Iterator[Stack]:
     """
     if not DEPLOY.is_dir():
         raise ServerError(f"{DEPLOY}: not there; the stack's scripts are in a checkout of Ratchet, so run it from one")
-    folder.mkdir(parents=True, exist_ok=True)
-    ports, secrets = ports or Ports.free(), _secrets(folder / ".env")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "environment").touch(mode=0o600)
+    except OSError as error:
+        raise ServerError(f"{folder}: {error.strerror}; choose a folder that you may write to (--folder)") from None
+    if pid := _is_running(folder):
+        raise ServerError(f"{folder}: a stack runs there already (PostgreSQL is process {pid}); stop it, or choose"
+                          " another folder (--folder)")  # fmt: skip
+    ports, secrets = ports or Ports.remembered(folder / "ports.json"), _secrets(folder / ".env")
     cluster = Cluster(folder / "postgres", ports.postgres, secrets["POSTGRES_PASSWORD"])
     is_new, whole = not cluster.folder.exists(), folder / "initialised"
     with ExitStack() as parts:
         parts.enter_context(cluster.running())
         if is_new:
             _initialise(cluster, secrets)
-            whole.touch()
-        elif not whole.exists():
-            raise ServerError(f"{cluster.folder}: it was left half-made; remove {folder} and start again")
+        elif not whole.exists() and not _is_made(cluster, secrets):
+            raise ServerError(f"{cluster.folder}: it was left half-made and holds nothing yet; remove it, start again")
+        whole.touch()
         parts.enter_context(_bucket(folder, ports.bucket))
         tracking = Tracking(_tracking_environment(folder, ports, secrets), f"http://{SERVE_HOST}:{ports.tracking}",
                             folder / "tracking.log")  # fmt: skip
         parts.callback(tracking.stop)
         tracking.start()
         yield Stack(folder, ports, secrets, cluster, tracking)
+
+
+def _is_running(folder: Path) -> int:
+    """The process of the PostgreSQL that runs on the folder's data; 0 if none does."""
+    try:
+        pid = int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, 0)
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pid
 
 
 def _secrets(file: Path) -> dict[str, str]:
@@ -141,6 +182,19 @@ def _initialise(cluster: Cluster, secrets: Mapping[str, str]) -> None:
         cluster.stop()
         shutil.rmtree(cluster.folder)
         raise
+
+
+def _is_made(cluster: Cluster, secrets: Mapping[str, str]) -> bool:
+    """Whether the roles are there and the tables of `ratchet` are made, which comes last."""
+    import psycopg2
+
+    address = cluster.url("ratchet", "ratchet_promoter", secrets[ROLES["ratchet_promoter"]])
+    try:
+        with closing(psycopg2.connect(address)) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT has_table_privilege('ledger', 'INSERT')")
+            return bool(cursor.fetchone() == (True,))
+    except psycopg2.Error:
+        return False
 
 
 @contextmanager

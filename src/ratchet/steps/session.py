@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from urllib.parse import urlsplit
 
-from ratchet.adapters import database, records, runs, sending, sources
+from ratchet.adapters import database, records, registry, runs, sending, sources
 from ratchet.adapters.patience import Patience, is_away
 from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
@@ -77,7 +78,9 @@ class Session:
         """What is logged and not yet on the tracking server."""
         send = partial(sending.send, self.client, partial(database.lock, self.settings, wait_s=LOCK_WAIT_S))
         server = masked(self.settings.tracking_uri)
-        home = self.settings.home / "spool" / hashlib.sha256(server.encode()).hexdigest()[:8]  # each server has its own
+        # Each server has its own, and each account: what one may log is refused to another.
+        whose = hashlib.sha256(f"{same(server)} {os.environ.get('MLFLOW_TRACKING_USERNAME', '')}".encode()).hexdigest()
+        home = self.settings.home / "spool" / whose[:8]
         return Spool(home, send, self.patience, server)
 
     @cached_property
@@ -98,6 +101,12 @@ class Session:
         self.settings.home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="work-", dir=self.settings.home) as folder:
             yield Path(folder)
+
+    @contextmanager
+    def downloaded(self, uri: str) -> Iterator[Path]:
+        """The local folder of a model: its own place where that is here, else a copy that is removed at the end."""
+        with self.work_folder() as place:
+            yield registry.download(uri, place if self.settings.tracking_uri.startswith("http") else None)
 
     def do(self, step: "Step[Result]", parent: Run | None) -> Result:
         """Do the work in a run of its own, or recall the newest finished run whose inputs were the same.
@@ -174,6 +183,14 @@ class Step(Generic[Result]):
     recall: Callable[[str], Result]
     work: Callable[[Run], None]
     settled: Callable[[], Mapping[str, str]] | None = None
+
+
+def same(address: str) -> str:
+    """Return the address of a store in one way of writing: no account, small letters, no slash at the end."""
+    parts = urlsplit(address)
+    if parts.scheme == "sqlite":
+        return str(Path(address.removeprefix("sqlite:///")).absolute())
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}{parts.path.rstrip('/')}"
 
 
 def digest_of(inputs: Mapping[str, str]) -> str:
