@@ -5,8 +5,9 @@
 #   deploy/gcp/deploy.sh start       tracking, then model once a version is in its stage
 #   deploy/gcp/deploy.sh STEP        one of those, or train
 #
-# Each step may be run again. Not run against the real service: written from Google's documentation, and linted by
-# ShellCheck alone. Read a step before you run it; it costs money (Cloud SQL above all) as long as it stands.
+# Each step may be run again. Not run against the real service: written from Google's documentation, linted by
+# ShellCheck, and tested with stand-ins for Google's commands. Read a step before you run it; it costs money (Cloud SQL
+# above all) as long as it stands.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
@@ -162,5 +163,5 @@ start() {
 
 case "${1:-}" in
   services | bucket | database | image | accounts | secrets | next | tracking | model | train | prepare | start) "$1" ;;
-  *) sed -n '2,9p' "$0" && exit 2 ;;
+  *) sed -n '2,6p' "$0" && exit 2 ;;
 esac

@@ -2,7 +2,6 @@
 
 import signal
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,16 +11,8 @@ from ratchet.adapters import ledger, stops
 from ratchet.adapters.ledger import Entry
 from ratchet.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("heard")
 ENTRY = Entry("churn", 3, "Staging", "Production", "ada")
-
-
-@pytest.fixture(autouse=True)
-def heard() -> Iterator[None]:
-    former = {sign: signal.getsignal(sign) for sign in stops.STOPS}
-    stops.hear()
-    yield
-    for sign, handler in former.items():
-        signal.signal(sign, handler)
 
 
 @pytest.fixture

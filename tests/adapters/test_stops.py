@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -13,14 +13,7 @@ import xgboost
 
 from ratchet.adapters import stops
 
-
-@pytest.fixture(autouse=True)
-def heard() -> Iterator[None]:
-    former = {sign: signal.getsignal(sign) for sign in stops.STOPS}
-    stops.hear()
-    yield
-    for sign, handler in former.items():
-        signal.signal(sign, handler)
+pytestmark = pytest.mark.usefixtures("heard")
 
 
 def transaction(seen: list[str], seconds: float) -> None:

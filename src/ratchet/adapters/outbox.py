@@ -43,6 +43,7 @@ class Outbox:
     def __init__(self, folder: Path, owned: ExitStack) -> None:
         self.folder, self.owned = folder, owned
         self.records = sqlite3.connect(folder / RECORDS, check_same_thread=False, isolation_level=None)
+        owned.callback(self.records.close)  # also where what follows finds it damaged
         self._do("PRAGMA journal_mode = WAL")
         self._do("PRAGMA synchronous = NORMAL")  # outlives the process; a power cut may cost the last ones
         self._do(TABLE)
