@@ -10,7 +10,7 @@ while IFS= read -r line; do
   name="${line%%=*}"
   if [ -e "$file" ] && { [ "$name" = "$line" ] || grep -q "^$name=" "$file"; }; then continue; fi
   case "$line" in
-    *=generated) echo "${line%generated}$(head -c 32 /dev/urandom | sha256sum | cut -c 1-40)" ;;
+    *=generated) echo "${line%generated}$(head -c 32 /dev/urandom | sha256sum | cut -c 1-64)" ;;
     *) echo "$line" ;;
   esac
 done < "$(dirname "$0")/../.env.example" >> "$file.part"

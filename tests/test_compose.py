@@ -16,6 +16,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 DOCUMENTED = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
 VARIABLES = set(re.findall(r"\$\{(\w+)", TEXT))
 GOOGLES = (ROOT / "deploy" / "gcp" / "deploy.sh").read_text(encoding="utf-8")
+PEOPLES = (ROOT / "deploy" / "environment.sh").read_text(encoding="utf-8")
 EXAMPLE = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
 
 
@@ -39,7 +40,8 @@ def test_each_service_is_pinned_limited_healthy_unprivileged_and_documented(name
 def test_each_variable_is_in_the_example_and_documented(variable: str) -> None:
     assert variable in EXAMPLE
     assert f"`{variable}`" in DOCUMENTED
-    assert variable in VARIABLES or variable.startswith("COMPOSE_") or variable in GOOGLES, "it is read somewhere"
+    read = variable in VARIABLES or variable in GOOGLES or f"${variable}" in PEOPLES
+    assert read or variable.startswith("COMPOSE_"), "it is read somewhere"
 
 
 def test_the_images_of_our_own_are_built_from_the_dockerfile_that_is_named() -> None:
@@ -66,7 +68,7 @@ def test_secrets_are_written_once_each_another_and_for_nobody_else_to_read(tmp_p
     first = write()
     generated = {name for name, value in EXAMPLE.items() if value == "generated"}
     assert {name for name in first if name.endswith(("PASSWORD", "KEY"))} == generated
-    assert all(re.fullmatch(r"[0-9a-f]{40}", first[name]) for name in generated)
+    assert all(re.fullmatch(r"[0-9a-f]{64}", first[name]) for name in generated)
     assert len({first[name] for name in generated}) == len(generated)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert write() == first

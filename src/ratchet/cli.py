@@ -12,7 +12,7 @@ import click
 
 from ratchet import __version__
 from ratchet.adapters import stops
-from ratchet.commands import config, operate, steps, team
+from ratchet.commands import config, ledger, operate, steps, team
 from ratchet.errors import GateRefused, told
 
 INTERRUPTED = 130
@@ -25,8 +25,9 @@ def cli() -> None:
 
 
 for command in (steps.run, steps.preprocess, steps.train, steps.evaluate, steps.promote, steps.score, operate.serve,
-                operate.rollback, operate.status, operate.init, team.stack, team.doctor, team.migrate, team.backup,
-                team.restore, config.config):  # fmt: skip
+                operate.rollback, ledger.approve, ledger.refuse, ledger.reconcile, ledger.ledger, operate.status,
+                operate.init, team.stack, team.doctor, team.migrate, team.backup, team.restore,
+                config.config):  # fmt: skip
     cli.add_command(command)
 
 

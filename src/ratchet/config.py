@@ -361,6 +361,13 @@ class Gates(Section):
     production: tuple[Gate, ...] = Field((Gate(beats="dummy"),), description="To enter Production.")
 
 
+class Approvals(Section):
+    """How many people have to approve that a version comes to a stage; never who trained it."""
+
+    staging: int = Field(0, ge=0, le=10, description="To enter Staging.")
+    production: int = Field(0, ge=0, le=10, description="To enter Production.")
+
+
 class Task(Section):
     """One YAML file, one use case."""
 
@@ -375,6 +382,7 @@ class Task(Section):
     search: Search = Search()
     decision: Decision = Decision()
     gates: Gates = Gates()
+    approvals: Approvals = Approvals()
 
     @field_validator("split", mode="before")
     @classmethod

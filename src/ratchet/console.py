@@ -252,5 +252,38 @@ def status(found: Mapping[str, Any]) -> None:
         table("last runs", ["step", "status", "began (UTC)", "run"], runs)
 
 
+def ledger(entries: list[dict[str, Any]]) -> None:
+    """Print the entries of the ledger; an intent that came to its end is told by that."""
+    ended = {entry["intent"] for entry in entries}
+    entries = [entry for entry in entries if entry["sequence"] not in ended]
+    if not entries:
+        say("the ledger is empty: nothing was moved yet")
+        return
+    heads = ["entry", "at (UTC)", "task", "version", "what", "by", "why"]
+    rows = [
+        [e["sequence"], e["at"][:19].replace("T", " "), e["task"], e["version"], _what(e), _whom(e), e["why"]]
+        for e in entries
+    ]
+    table("ledger", heads, rows)
+
+
+def at(moment: str, found: list[dict[str, Any]]) -> None:
+    """Print who was in which stage at a moment, and who had brought them there."""
+    if not found:
+        say(f"{moment}: nothing was in Staging or Production")
+        return
+    rows = [[f["task"], f["stage"], f["version"], f["at"][:19].replace("T", " "), _whom(f), f["why"]] for f in found]
+    table(f"at {moment}", ["task", "stage", "version", "since (UTC)", "by", "why"], rows)
+
+
+def _what(entry: Mapping[str, Any]) -> str:
+    phase = "" if entry["phase"] == "done" else f" ({entry['phase']})"
+    return f"{entry['action']} {entry['from_stage']} → {entry['to_stage']}{phase}"
+
+
+def _whom(entry: Mapping[str, Any]) -> str:
+    return str(entry["account"] or entry["person"] or entry["role"])
+
+
 def _when(milliseconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(milliseconds / 1000))

@@ -41,46 +41,6 @@ def test_stage_and_alias_move_together_and_the_former_champion_is_archived(
     assert stages(workplace) == {1: ("Archived", ()), 2: ("Production", ("champion",))}
 
 
-def killed_after_the_stage(number: int, stage: str) -> None:
-    """What a kill in the middle of a move leaves: the stage is the new one, the aliases are those from before."""
-    with pytest.warns(FutureWarning):
-        tracking.client(Settings.from_env()).transition_model_version_stage(
-            "small", str(number), stage, archive_existing_versions=True
-        )
-
-
-def test_a_move_that_was_killed_half_way_is_completed_by_the_next_promote(
-    champion: Path, ratchet: Callable[..., Told], workplace: Path
-) -> None:
-    assert ratchet("promote", "-c", champion, "--seed", 8, "--to", "staging", "--json").code == 0
-    tracking.client(Settings.from_env()).delete_registered_model_alias("small", "challenger")
-    assert ratchet("promote", "-c", champion, "--seed", 8, "--to", "staging", "--json").code == 0
-    assert stages(workplace) == {1: ("Production", ("champion",)), 2: ("Staging", ("challenger",))}
-    killed_after_the_stage(2, "Production")
-    assert ratchet("promote", "-c", champion, "--seed", 8, "--json").code == 0
-    assert stages(workplace) == {1: ("Archived", ()), 2: ("Production", ("champion",))}
-
-
-def test_a_rollback_that_was_killed_half_way_is_completed_and_goes_no_further(
-    champion: Path, ratchet: Callable[..., Told], workplace: Path
-) -> None:
-    ratchet("run", "-c", champion, "--seed", 8, "--json")
-    killed_after_the_stage(1, "Production")
-    assert stages(workplace) == {1: ("Production", ()), 2: ("Archived", ("champion",))}
-    assert ratchet("rollback", "-c", champion, "--json").json == {"task": "small", "from": 2, "to": 1}
-    assert stages(workplace) == {1: ("Production", ("champion",)), 2: ("Archived", ())}
-
-
-def test_a_promotion_that_was_killed_half_way_is_not_taken_for_a_rollback(
-    champion: Path, ratchet: Callable[..., Told], workplace: Path
-) -> None:
-    ratchet("run", "-c", champion, "--seed", 8, "--json")
-    tracking.client(Settings.from_env()).set_model_version_tag("small", "1", registry.FORMER, "2")
-    killed_after_the_stage(1, "Production")  # version 1 was promoted again: it came after 2
-    assert ratchet("rollback", "-c", champion, "--json").json == {"task": "small", "from": 1, "to": 2}
-    assert stages(workplace) == {1: ("Archived", ()), 2: ("Production", ("champion",))}
-
-
 def test_a_stop_in_the_middle_of_a_move_waits_for_its_end(
     champion: Path, ratchet: Callable[..., Told], workplace: Path
 ) -> None:
@@ -105,6 +65,10 @@ def test_rollback_returns_to_the_former_champion(champion: Path, ratchet: Callab
     again = ratchet("rollback", "-c", champion)
     assert again.code == 1
     assert "had no champion before it" in again.err
+    forward = ratchet("run", "-c", champion, "--seed", 8)
+    assert forward.code == 1
+    assert "comes back by `ratchet rollback --to 2` alone" in forward.err
+    assert ratchet("rollback", "-c", champion, "--to", 2, "--json").json == {"task": "small", "from": 1, "to": 2}
 
 
 def test_the_same_run_again_does_nothing_twice(champion: Path, ratchet: Callable[..., Told], workplace: Path) -> None:
@@ -191,7 +155,7 @@ def test_a_champion_that_came_after_the_judgement_refuses_the_promotion(
         session.opened("promote") as run,
         pytest.raises(GateRefused, match="version 2 came to Production after this one was judged"),
     ):
-        promote._advance(session, run, judged, "production")
+        promote._Case(session, run, judged, {}, "").registered()
     assert stages(workplace)[2] == ("Production", ("champion",))
 
 

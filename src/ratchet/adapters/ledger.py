@@ -1,53 +1,124 @@
-"""The ledger of stage changes, in the `ratchet` database: who may not append to it, cannot promote."""
+"""The ledger in the `ratchet` database: its rows are read, and appended to. Who may not append, cannot promote."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import database, schema
-from ratchet.errors import RatchetError, ServerError
+from ratchet.errors import Away, RatchetError, ServerError
 from ratchet.settings import Settings, masked
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+EMBEDDED = "embedded"  # the role where the database is a file of one's own
+TRIES = 100  # to be the next one, where several append at once
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One change of stage."""
+class Tail:
+    """Where the next row comes: the number and the hash of the newest one (0 and none at first), who asks, and when."""
 
-    task: str
-    version: int
-    from_stage: str
-    to_stage: str
-    by_whom: str
+    sequence: int
+    hash: str | None
+    role: str
+    at: str
+
+
+def rows(settings: Settings) -> list[dict[str, Any]]:
+    """Return all rows, by their number.
+
+    Raises ServerError if the database cannot be reached.
+    """
+    from sqlalchemy import text
+
+    schema.ready(settings)
+    with _connected(settings) as connection:
+        found = connection.execute(text("SELECT * FROM ledger ORDER BY sequence")).mappings().all()
+    return [dict(row) for row in found]
+
+
+def append(settings: Settings, make: Callable[[Tail], Mapping[str, Any]]) -> None:
+    """Append the row that `make` returns for the place; called again where another one came first.
+
+    Raises RatchetError if the role may not append, ServerError if the database refuses it or cannot be reached.
+    """
+    from sqlalchemy import text
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    schema.ready(settings)
+    for _ in range(TRIES):
+        with _connected(settings) as connection:
+            row = make(_tail(connection))
+            places = ", ".join(f":{name}" for name in row)
+            try:
+                connection.execute(text(f"INSERT INTO ledger ({', '.join(row)}) VALUES ({places})"), dict(row))
+                connection.commit()
+                return
+            except IntegrityError:
+                continue
+            except ProgrammingError as error:
+                raise RatchetError(
+                    f"{row['task']}: the database role of RATCHET_DATABASE_URL ({masked(database.url(settings))}) may"
+                    f" not append to the ledger, so it may not {row['action']} a version; ask somebody with"
+                    " ratchet_promoter"
+                ) from error
+    raise Away("the ledger: others append to it all the time; try again")
+
+
+def _tail(connection: "sqlalchemy.Connection") -> Tail:
+    from sqlalchemy import text
+
+    newest = connection.execute(text("SELECT sequence, hash FROM ledger ORDER BY sequence DESC LIMIT 1")).first()
+    sequence, digest = newest or (0, None)
+    if connection.dialect.name != "postgresql":
+        return Tail(sequence, digest, EMBEDDED, _written(datetime.now(UTC)))
+    role, now = connection.execute(text("SELECT session_user, clock_timestamp()")).one()
+    return Tail(sequence, digest, role, _written(now))
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @contextmanager
-def appended(settings: Settings, entry: Entry) -> Iterator[None]:
-    """Append an entry while the change itself is made: it stays if that succeeds, and is taken back if not.
+def _connected(settings: Settings) -> Iterator["sqlalchemy.Connection"]:
+    from sqlalchemy.exc import SQLAlchemyError
 
-    A machine that is switched off between the change and the end of the block leaves a change without an entry.
-
-    Raises RatchetError if the role may not append, ServerError if the database cannot be reached.
-    """
-    from sqlalchemy import text
-    from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
-
-    schema.ready(settings)
     address = database.url(settings)
-    names = list(asdict(entry))
-    insert = text(f"INSERT INTO ledger ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})")
     engine = database.engine(address)
     try:
-        with engine.begin() as connection:
-            try:
-                connection.execute(insert, asdict(entry))
-            except ProgrammingError as error:
-                raise RatchetError(
-                    f"{entry.task}: the database role of RATCHET_DATABASE_URL ({masked(address)}) may not append to the"
-                    f" ledger, so it may not move a version to {entry.to_stage}; ask somebody with ratchet_promoter"
-                ) from error
-            yield
+        with engine.connect() as connection:
+            yield connection
     except SQLAlchemyError as error:
         reason = str(error).splitlines()[0][:300]
         raise ServerError(f"RATCHET_DATABASE_URL ({masked(address)}): {reason}") from None
     finally:
         engine.dispose()
+
+
+def undelivered(settings: Settings, newest: int) -> list[dict[str, Any]]:
+    """Return the rows that the webhook has not had yet, oldest first; before its first one only the newest counts."""
+    from sqlalchemy import text
+
+    with _connected(settings) as connection:
+        last = connection.execute(text("SELECT max(sequence) FROM deliveries")).scalar()
+        since = newest - 1 if last is None else last
+        found = connection.execute(text("SELECT * FROM ledger WHERE sequence > :since ORDER BY sequence"),
+                                   {"since": since}).mappings().all()  # fmt: skip
+    return [dict(row) for row in found]
+
+
+def delivered(settings: Settings, sequence: int) -> None:
+    """Note that the webhook has had a row."""
+    from sqlalchemy import text
+    from sqlalchemy.exc import IntegrityError
+
+    with _connected(settings) as connection:
+        try:
+            connection.execute(text("INSERT INTO deliveries (sequence) VALUES (:n)"), {"n": sequence})
+            connection.commit()
+        except IntegrityError:
+            pass  # another command sent it too

@@ -1,7 +1,7 @@
-"""The model registry: versions, stages and aliases. The only file that knows their names.
+"""The model registry: versions, their stages and aliases.
 
 MLflow's own stage transition is not atomic, so every move happens under the caller's lock and is read back. Stages
-are deprecated in MLflow; every move also sets the alias, so that this one file changes on the day they go.
+are deprecated in MLflow; every move also sets the alias, so that this file and stages.py change on the day they go.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ratchet.adapters import stops
 from ratchet.adapters.patience import made_once
 from ratchet.errors import Away, RatchetError, ServerError, did_you_mean
+from ratchet.stages import ALIASES, ARCHIVED, PRODUCTION, STAGING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 SCORER, ENTRY = "scorer", "model.py"
 MANIFEST = "manifest.json"  # artifact of that run: the sha256 of each file of the model
 MODEL = "ratchet.model_uri"  # tag of a run: the model that it made or judged
-NONE, STAGING, PRODUCTION, ARCHIVED = "None", "Staging", "Production", "Archived"
-CHALLENGER, CHAMPION = "challenger", "champion"
-FORMER = "ratchet.former_champion"  # tag of a champion: the version that it replaced
-ALIASES = {STAGING: CHALLENGER, PRODUCTION: CHAMPION}
 
 
 @dataclass(frozen=True)
@@ -41,11 +38,6 @@ class Version:
     tags: Mapping[str, str]
     aliases: tuple[str, ...]
     updated_ms: int
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether its alias is that of its stage and no other: a kill in the middle of a move leaves it otherwise."""
-        return set(self.aliases) & set(ALIASES.values()) == {ALIASES[stage] for stage in ALIASES if stage == self.stage}
 
     @property
     def uri(self) -> str:
@@ -176,7 +168,10 @@ def in_stage(client: "MlflowClient", name: str, stage: str) -> Version | None:
     found = [version for version in versions(client, name) if version.stage == stage]
     if len(found) > 1:
         numbers = ", ".join(str(version.number) for version in found)
-        raise RatchetError(f"{name}: versions {numbers} are all in {stage}; archive all but one in the MLflow UI")
+        raise RatchetError(
+            f"{name}: versions {numbers} are all in {stage}; `ratchet reconcile -c FILE --revert` puts back what the"
+            " ledger says"
+        )
     return found[0] if found else None
 
 
@@ -224,40 +219,33 @@ def register(client: "MlflowClient", name: str, model_uri: str, run_id: str, abo
     return numbered(client, name, int(made.version))
 
 
-@stops.uninterrupted()
-def move(client: "MlflowClient", version: Version, stage: str, remember: bool = False) -> Version | None:
-    """Move a version to a stage, its alias with it; archive who was there and return that one.
+def tagged(client: "MlflowClient", version: Version, tags: Mapping[str, str], description: str | None = None) -> None:
+    """Write what is said of a version on its page: tags and, if given, its description; what stands there is left."""
+    for name, value in tags.items():
+        if version.tags.get(name) != value:
+            client.set_model_version_tag(version.name, str(version.number), name, value)
+    if description is not None:
+        client.update_model_version(version.name, str(version.number), description)
 
-    remember: note on the version whom it replaced, where a rollback leads back to.
-    Call it under the lock of the model; a SIGINT waits until it is done.
-    Raises ServerError if the registry does not show the move afterwards.
+
+@stops.uninterrupted()
+def move(client: "MlflowClient", version: Version, stage: str) -> None:
+    """Move a version to a stage, its alias with it; who was there is archived.
+
+    It may be called again after it was cut off anywhere. Call it under the lock of the model; a SIGINT waits until it
+    is done. Raises ServerError if the registry does not show the move afterwards.
     """
     name = version.name
     version = numbered(client, name, version.number)
-    former = in_stage(client, name, stage) if stage in ALIASES else None
-    if former and former.number == version.number:
-        former = None
-    if former and remember:  # before the move: a crash in the middle must not lose the way back
-        client.set_model_version_tag(name, str(version.number), FORMER, str(former.number))
     # First, since it takes the most rights: whoever lacks them is refused before anything has moved.
     for alias in set(version.aliases) & (set(ALIASES.values()) - {ALIASES.get(stage)}):
         client.delete_registered_model_alias(name, alias)
-    if version.stage != stage:
+    there = [v.number for v in versions(client, name) if v.stage == stage]
+    if version.stage != stage or (stage in ALIASES and there != [version.number]):
         _transition(client, version, stage)
     if stage in ALIASES:
         client.set_registered_model_alias(name, ALIASES[stage], str(version.number))
     _verify(client, version, stage)
-    return former
-
-
-def settle(client: "MlflowClient", name: str) -> None:
-    """Complete the moves that a kill left half-done: the stage moved first and counts, the alias follows it.
-
-    Call it under the lock of the model.
-    """
-    found = [version for version in versions(client, name) if not version.is_settled]
-    for version in sorted(found, key=lambda v: v.stage not in ALIASES):  # an alias goes to its new bearer at once
-        move(client, version, version.stage)
 
 
 def _transition(client: "MlflowClient", version: Version, stage: str) -> None:

@@ -17,7 +17,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 OURS, OPTUNAS = "ratchet_version", "alembic_version"  # who is at which revision, in the same database
 SCIENTIST, PROMOTER = "ratchet_scientist", "ratchet_promoter"  # a promoter is a scientist too
 MIGRATION_S = 120
-READ_ONLY = {OURS, OPTUNAS, "version_info"}
+APPENDED = {"ledger", "deliveries"}  # to which a promoter appends
+READ_ONLY = {OURS, OPTUNAS, "version_info", "ledger_0001"}
 
 
 def migrate(address: str) -> None:
@@ -126,7 +127,7 @@ def _grant(connection: "sqlalchemy.Connection") -> None:
     if not {SCIENTIST, PROMOTER} <= set(found):
         return
     for table in inspect(connection).get_table_names():
-        if table == "ledger":
+        if table in APPENDED:
             rights = {SCIENTIST: "SELECT", PROMOTER: "INSERT"}
         else:
             rights = {SCIENTIST: "SELECT" if table in READ_ONLY else "SELECT, INSERT, UPDATE, DELETE"}

@@ -4,19 +4,21 @@ from typing import Any
 
 import click
 
-from ratchet.commands.task import opened, task_options
+from ratchet.commands.task import COMMENT, opened, task_options
 from ratchet.settings import SERVE_HOST, SERVE_PORT
 
 
 @click.command()
 @task_options
-def rollback(as_json: bool, **options: Any) -> None:
-    """Bring the former champion back to Production."""
+@click.option("--to", type=click.IntRange(1), metavar="VERSION", help="A champion of before; unset: the last one.")
+@COMMENT
+def rollback(to: int | None, comment: str, as_json: bool, **options: Any) -> None:
+    """Bring a former champion back to Production."""
     from ratchet import console
     from ratchet.operate import rollback as operation
 
     with opened(as_json=as_json, **options) as session:
-        left, back = operation.rollback(session)
+        left, back = operation.rollback(session, to, comment)
         if as_json:
             console.as_json({"task": session.task.name, "from": left.number, "to": back.number})
         else:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ratchet.commands.task import opened, task_options, ui
+from ratchet.commands.task import COMMENT, opened, task_options, ui
 from ratchet.errors import GateRefused
 from ratchet.settings import SERVE_HOST, SERVE_PORT
 
@@ -119,13 +119,14 @@ def evaluate(as_json: bool, **options: Any) -> None:
 @click.option("--to", type=click.Choice(["staging", "production"]), default="production", show_default=True,
     help="How far: Staging only, or through it to Production.",
 )  # fmt: skip
-def promote(to: Any, as_json: bool, **options: Any) -> None:
+@COMMENT
+def promote(to: Any, comment: str, as_json: bool, **options: Any) -> None:
     """Register the judged model, hold it against the gates, and move it through the stages."""
     from ratchet import console
     from ratchet.steps import promote as step
 
     with opened(as_json=as_json, **options) as session:
-        promoted = step.promote(session, to)
+        promoted = step.promote(session, to, why=comment)
         if as_json:
             console.as_json({"task": session.task.name, **step.as_json(promoted)})
             return

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ratchet.steps.session import Session
 
 
+COMMENT = click.option("--comment", default="", metavar="TEXT", help="Why; it stands on the ledger.")
+
+
 def task_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that every command about a task takes."""
     options = [

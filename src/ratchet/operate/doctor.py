@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 
-from ratchet.adapters import schema, tracking
+from ratchet.adapters import keys, schema, tracking
 from ratchet.adapters.patience import CALLS_AGAIN
 from ratchet.errors import RatchetError
 from ratchet.settings import Settings, masked
@@ -77,6 +77,8 @@ def _database(settings: Settings) -> Finding:
     if settings.database_url.startswith("sqlite:") and not state.is_newest:
         return Finding("database", f"{masked(settings.database_url)}: the next command makes its tables")
     mend = "" if state.is_newest else "its tables are missing or old: whoever owns it runs `ratchet migrate`"
+    if state.may_promote and not settings.database_url.startswith("sqlite:") and keys.signer() is None:
+        mend = f"{keys.PRIVATE} is unset, by which a promoter signs: `ratchet ledger key FILE` makes a key"
     return Finding("database", shown, mend)
 
 

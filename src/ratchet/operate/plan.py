@@ -3,6 +3,7 @@
 from typing import Any
 
 from ratchet.adapters import files, records, registry
+from ratchet.stages import PRODUCTION
 from ratchet.steps import evaluate, preprocess, train
 from ratchet.steps.session import Session, digest_of
 
@@ -22,7 +23,7 @@ def plan(session: Session) -> dict[str, Any]:
     else:
         rows, columns = _look(session)
     trained = records.find_finished(client, "train", digest_of(train.inputs(session)))
-    champion = registry.in_stage(client, task.name, registry.PRODUCTION)
+    champion = registry.in_stage(client, task.name, PRODUCTION)
     judged = records.find_finished(client, "evaluate", digest_of(evaluate.inputs(session, champion)))
     reused = {"preprocess": bool(known), "train": bool(trained), "evaluate": bool(judged), "promote": False}
     search_s = 0.0 if trained and not session.force else min(_search_s(session, rows, columns), task.search.timeout_s)

@@ -90,6 +90,7 @@ class Stack:
             "MLFLOW_TRACKING_USERNAME": "admin",
             "MLFLOW_TRACKING_PASSWORD": self.secrets["MLFLOW_AUTH_ADMIN_PASSWORD"],
             "RATCHET_DATABASE_URL": self.database_url(role),
+            "RATCHET_LEDGER_KEY": self.secrets["RATCHET_LEDGER_KEY"],
         }
 
 

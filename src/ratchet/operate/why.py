@@ -3,13 +3,14 @@
 from typing import Any
 
 from ratchet.adapters import registry
+from ratchet.stages import PRODUCTION
 from ratchet.steps import evaluate, preprocess, train
 from ratchet.steps.session import Session, digest_of
 
 
 def why(session: Session) -> list[dict[str, Any]]:
     """Return by step: its name, whether it is reused or runs, and what changed (input -> how; None: never ran)."""
-    champion = registry.in_stage(session.client, session.task.name, registry.PRODUCTION)
+    champion = registry.in_stage(session.client, session.task.name, PRODUCTION)
     steps = {
         "preprocess": preprocess.inputs(session),
         "train": train.inputs(session),

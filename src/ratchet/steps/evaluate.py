@@ -15,6 +15,7 @@ from ratchet.core import baselines, metrics, plots
 from ratchet.core.decision import cheapest_threshold
 from ratchet.core.gates import Evidence
 from ratchet.core.metrics import Judged
+from ratchet.stages import PRODUCTION
 from ratchet.steps import preprocess, train
 from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import Session, Step, code_of, config_of, digest_of
@@ -45,7 +46,7 @@ class Evaluated:
 
 def evaluate(session: Session, parent: Run | None = None) -> Evaluated:
     """Judge the model of train on test; return the figures."""
-    champion = registry.in_stage(session.client, session.task.name, registry.PRODUCTION)
+    champion = registry.in_stage(session.client, session.task.name, PRODUCTION)
 
     def recall(run_id: str) -> Evaluated:
         report = records.read_json(session.client, run_id, "evaluation.json")

@@ -1,21 +1,23 @@
 """Step 4: register the judged model, hold it against the gates, and move it through the stages."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ratchet.adapters import database, ledger, process, registry, stops
-from ratchet.adapters.ledger import Entry
-from ratchet.adapters.registry import NONE, PRODUCTION, STAGING, Version
+from ratchet.adapters import registry, schema
+from ratchet.adapters.registry import Version
 from ratchet.adapters.runs import Run
-from ratchet.core import gates
+from ratchet.core import gates, history
 from ratchet.core.gates import Verdict
+from ratchet.core.ledger import Change, Entry
 from ratchet.errors import GateRefused
-from ratchet.steps import evaluate, train
+from ratchet.stages import NONE, PRODUCTION, PROMOTE, STAGING
+from ratchet.steps import evaluate, moves, train
 from ratchet.steps.evaluate import Evaluated
-from ratchet.steps.session import Session
+from ratchet.steps.session import Session, key_of
 
 Target = Literal["staging", "production"]
+GATES = "ratchet.gates"  # tag of a version: the digest of its newest gate report
 
 
 @dataclass(frozen=True)
@@ -27,65 +29,127 @@ class Promoted:
     verdicts: Mapping[str, list[Verdict]]
 
 
-def promote(session: Session, to: Target = "production", parent: Run | None = None) -> Promoted:
+def promote(session: Session, to: Target = "production", parent: Run | None = None, why: str = "") -> Promoted:
     """Register the model of evaluate and move it: None -> Staging -> Production, as far as `to`.
 
-    Raises GateRefused with every reason; the version stays where it was allowed to come.
+    why: goes on the ledger. Raises GateRefused with every reason; the version stays where it was allowed to come.
     """
     with session.opened("promote", parent) as run:
         evaluated = evaluate.evaluate(session, parent or run)
         session.progress.step("promote", "running")
-        with database.lock(session.settings, f"promote-{session.task.name}"):
-            promoted = _advance(session, run, evaluated, to)
+        stages = [STAGING] if to == "staging" else [STAGING, PRODUCTION]
+        verdicts = {stage: gates.judge(_asked(session, stage), evaluated.evidence, evaluated.report["kind"])
+                    for stage in stages}  # fmt: skip
+        run.log_json(gates_as_json(verdicts), "gates.json")
+        with moves.begun(session, run) as entries:
+            case = _Case(session, run, evaluated, verdicts, why)
+            version = case.registered()
+            run.set_tags({"ratchet.version": version.number, "ratchet.model_uri": version.uri})
+            for stage in stages:
+                version = case.brought(version, stage, entries)
         session.progress.step("promote", "done")
-        return promoted
-
-
-def _advance(session: Session, run: Run, evaluated: Evaluated, to: Target) -> Promoted:
-    registry.settle(session.client, session.task.name)
-    version = _register(session, evaluated)
-    _same_champion(session, evaluated, version)
-    judged = {
-        STAGING: gates.judge(session.task.gates.staging, evaluated.evidence, evaluated.report["kind"]),
-        PRODUCTION: gates.judge(session.task.gates.production, evaluated.evidence, evaluated.report["kind"]),
-    }
-    stages = [STAGING] if to == "staging" else [STAGING, PRODUCTION]
-    verdicts = {stage: judged[stage] for stage in stages}
-    said = {f"{stage}: {v.sentence}": v.verdict for stage in stages for v in verdicts[stage]}
-    run.log_json(said, "gates.json")
-    run.set_tags({"ratchet.version": version.number, "ratchet.model_uri": version.uri})
-    if version.stage == PRODUCTION and PRODUCTION in stages:
         return Promoted(run.id, version, verdicts)
-    for stage in stages:
-        if not gates.opens(verdicts[stage]):
-            refusal = _refusal(session.task.name, version, stage, verdicts[stage])
-            raise GateRefused(refusal, evaluated.report, gates_as_json(verdicts))
-        if (version.stage, stage) in ((STAGING, STAGING), (PRODUCTION, STAGING)):
-            continue
-        entry = Entry(version.name, version.number, version.stage, stage, process.user())
-        with stops.uninterrupted(), ledger.appended(session.settings, entry):
-            registry.move(session.client, version, stage, remember=stage == PRODUCTION)
-        version = registry.numbered(session.client, version.name, version.number)
-    return Promoted(run.id, version, verdicts)
 
 
-def _same_champion(session: Session, evaluated: Evaluated, version: Version) -> None:
-    """Refuse if another version took Production after evaluate compared with its champion."""
-    now = registry.in_stage(session.client, version.name, PRODUCTION)
-    seen = (evaluated.report["champion"] or {}).get("version")
-    if now and now.number not in (seen, version.number):
-        raise GateRefused(
-            f"{version.name} version {version.number}: version {now.number} came to Production after this one was"
-            " judged; run it again, to be judged against that one",
-            evaluated.report,
-        )
+def _asked(session: Session, stage: str) -> Sequence[Any]:
+    return session.task.gates.staging if stage == STAGING else session.task.gates.production
 
 
-def _refusal(name: str, version: Version, stage: str, verdicts: list[Verdict]) -> str:
+@dataclass(frozen=True)
+class _Case:
+    """What speaks for a version on its way."""
+
+    session: Session
+    run: Run
+    evaluated: Evaluated
+    verdicts: Mapping[str, list[Verdict]]
+    why: str
+
+    def registered(self) -> Version:
+        """Return the version of the judged model, registered if it is not; what was judged last stands on it.
+
+        Raises GateRefused if another version took Production after evaluate compared with its champion.
+        """
+        session, evaluated = self.session, self.evaluated
+        version = _register(session, evaluated)
+        now = registry.in_stage(session.client, version.name, PRODUCTION)
+        seen = (evaluated.report["champion"] or {}).get("version")
+        if now and now.number not in (seen, version.number):
+            raise GateRefused(
+                f"{version.name} version {version.number}: version {now.number} came to Production after this one was"
+                " judged; run it again, to be judged against that one",
+                evaluated.report,
+            )
+        tags = {evidence_tag(stage): self.evidence(version, stage) for stage in self.verdicts}
+        report = f"#/experiments/{self.run.experiment_id}/runs/{self.run.id}/artifacts"
+        tags |= {GATES: key_of((), gates_as_json(self.verdicts)), "ratchet.evaluate_run": evaluated.run_id,
+                 moves.REPORT: report}  # fmt: skip
+        registry.tagged(session.client, version, tags)
+        return registry.numbered(session.client, version.name, version.number)
+
+    def evidence(self, version: Version, stage: str) -> str:
+        """Return the digest of all that a decision on the stage rests on; an approval expires with any of it."""
+        champion = (self.evaluated.report["champion"] or {}).get("version")
+        asked = [gate.model_dump() for gate in _asked(self.session, stage)]
+        origin = {name: version.tags.get(name, "") for name in (*train.ORIGIN, moves.MANIFEST)}
+        return key_of((), self.evaluated.run_id, champion, asked, origin)
+
+    def brought(self, version: Version, stage: str, entries: Sequence[Entry]) -> Version:
+        """Return the version in the stage, moved there if its gates and approvals open it and it is not there yet."""
+        if version.stage == PRODUCTION and stage == PRODUCTION:
+            return version
+        session = self.session
+        if not gates.opens(self.verdicts[stage]):
+            raise self.refused(version, stage, _reasons(self.verdicts[stage]))
+        if version.stage in (stage, PRODUCTION):
+            return version
+        moves.require_allowed(version, PROMOTE, stage, entries)
+        if lacking := self.unapproved(version, stage, entries):
+            raise self.refused(version, stage, lacking)
+        if not schema.state(session.settings).may_promote:
+            raise self.refused(version, stage, NO_PROMOTER)
+        change = moves.change_of(version, PROMOTE, stage, entries, self.why)
+        moves.made(session, self.run, version, with_evidence(change, version, self.evidence(version, stage)))
+        return registry.numbered(session.client, version.name, version.number)
+
+    def unapproved(self, version: Version, stage: str, entries: Sequence[Entry]) -> str:
+        """Return what is lacking of the approvals that the task asks for; empty if nothing is."""
+        needed = getattr(self.session.task.approvals, stage.lower())
+        said = history.approvals(entries, version.number, stage, self.evidence(version, stage))
+        if said.refused_by:
+            return f"{' and '.join(said.refused_by)} refused it; their approval of it would lift that"
+        if len(said.by) >= needed:
+            return ""
+        expired = f", {', '.join(said.expired)} approved what has changed since" if said.expired else ""
+        types = f"`ratchet approve {version.number} -c FILE --comment …`"
+        return f"approvals {len(said.by)} of {needed}{expired}; somebody who did not train it types {types}"
+
+    def refused(self, version: Version, stage: str, reasons: str) -> GateRefused:
+        """Return the refusal, with what was judged."""
+        where = "was registered" if version.stage == NONE else f"stays in {version.stage}"
+        text = f"{version.name} version {version.number} {where}; {stage} refused: {reasons}"
+        return GateRefused(text, self.evaluated.report, gates_as_json(self.verdicts))
+
+
+NO_PROMOTER = (
+    "your role in RATCHET_DATABASE_URL may not append to the ledger; ask somebody with ratchet_promoter to type"
+    " `ratchet promote -c FILE`"
+)
+
+
+def evidence_tag(stage: str) -> str:
+    """Return the tag of a version that holds the digest of what was judged for a stage."""
+    return f"ratchet.evidence.{stage.lower()}"
+
+
+def with_evidence(change: Change, version: Version, evidence: str) -> Change:
+    """Return the change with what it rests on."""
+    return replace(change, evidence=evidence, gates=version.tags.get(GATES, ""))
+
+
+def _reasons(verdicts: Sequence[Verdict]) -> str:
     closed = [verdict for verdict in verdicts if verdict.verdict != gates.PASS]
-    reasons = "; ".join(f"{verdict.sentence} ({verdict.verdict})" for verdict in closed)
-    where = "was registered" if version.stage == NONE else f"stays in {version.stage}"
-    return f"{name} version {version.number} {where}; {stage} refused: {reasons}"
+    return "; ".join(f"{verdict.sentence} ({verdict.verdict})" for verdict in closed)
 
 
 def _register(session: Session, evaluated: Evaluated) -> Version:
@@ -93,13 +157,15 @@ def _register(session: Session, evaluated: Evaluated) -> Version:
     figures = ", ".join(f"{name} {value:.4f}" for name, value in list(evaluated.report["metrics"].items())[:4])
     made = session.client.get_run(evaluated.trained.run_id).data.tags
     question = task.problem.question or task.name
+    description = f"{question} On {evaluated.report['rows']:,} test rows: {figures}."
     about = {
-        "description": f"{question} On {evaluated.report['rows']:,} test rows: {figures}.",
+        "description": description,
         "tags": {
             "ratchet.task": task.name,
-            **{name: made[name] for name in train.ORIGIN},
+            **{name: made[name] for name in train.ORIGIN if name in made},
             "ratchet.train_run": evaluated.trained.run_id,
             "ratchet.evaluate_run": evaluated.run_id,
+            moves.ABOUT: description,
         },
     }
     uri, run_id = evaluated.trained.model_uri, evaluated.trained.run_id

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
-from ratchet.adapters import database, gpu, registry, schema, search, study, tracking
+from ratchet.adapters import database, gpu, process, registry, schema, search, study, tracking
 from ratchet.adapters.runs import Run
 from ratchet.adapters.study import Trial
 from ratchet.config import METRICS, Task
@@ -24,7 +24,8 @@ from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import PACKAGE, Session, Step, code_of, config_of, digest_of, key_of
 from ratchet.steps.trials import Recorder
 
-ORIGIN = ("ratchet.commit", "ratchet.config", "ratchet.data", "ratchet.lock", "ratchet.split")
+BY = "ratchet.by"  # tag of a run and its version: who trained it, as JSON
+ORIGIN = ("ratchet.commit", "ratchet.config", "ratchet.data", "ratchet.lock", "ratchet.split", BY)
 CODE = ("core/asked.py", "core/models", "core/decision.py", "core/features.py", "core/folds.py", "core/metrics.py",
         "scoring", "serving/model.py", "adapters/search.py", "adapters/study.py", "steps/bench.py", "steps/package.py",
         "steps/train.py")  # fmt: skip
@@ -92,6 +93,7 @@ def _finish(session: Session, run: Run, bench: Bench, trials: list[Trial], best:
 def _origin(session: Session, prepared: Prepared) -> dict[str, str]:
     """What the model is made of, as tags that its version will carry."""
     return {
+        BY: json.dumps(process.identity()),
         "ratchet.commit": tracking.git_commit() or "unknown",
         "ratchet.config": key_of((), session.task.model_dump(mode="json")),
         "ratchet.data": prepared.about["data_digest"],

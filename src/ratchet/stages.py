@@ -1,0 +1,17 @@
+"""The stages of a version, the alias that goes with each, and the moves between them that are allowed."""
+
+from collections.abc import Mapping
+
+NONE, STAGING, PRODUCTION, ARCHIVED = "None", "Staging", "Production", "Archived"
+CHALLENGER, CHAMPION = "challenger", "champion"
+ALIASES: Mapping[str, str] = {STAGING: CHALLENGER, PRODUCTION: CHAMPION}  # one version at a time is in each of these
+PROMOTE, ROLLBACK, REVERT, ADOPT, APPROVE, REFUSE = "promote", "rollback", "revert", "adopt", "approve", "refuse"
+
+# Which command makes a move. A version that was champion comes back by `rollback` alone; a challenger that another
+# one took the place of may try again.
+MOVES: Mapping[tuple[str, str], str] = {
+    (NONE, STAGING): PROMOTE,
+    (STAGING, PRODUCTION): PROMOTE,
+    (ARCHIVED, STAGING): PROMOTE,
+    (ARCHIVED, PRODUCTION): ROLLBACK,
+}

@@ -1,0 +1,116 @@
+"""The ledger as steps use it: entries are signed, their head is written to the run too, and the webhook is told."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ratchet.adapters import keys, ledger, process, records, webhook
+from ratchet.adapters.ledger import Tail
+from ratchet.adapters.runs import Run
+from ratchet.core.history import of_task
+from ratchet.core.ledger import DONE, FIRST, Change, Entry, Fault, Head, Who, fault_of, hashed
+from ratchet.errors import RatchetError, ServerError
+from ratchet.settings import Settings
+from ratchet.stages import APPROVE, PROMOTE, REFUSE, ROLLBACK
+from ratchet.steps.session import Session
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from mlflow import MlflowClient
+
+HEAD = "ratchet.ledger"  # tag of a run: number and hash of the newest entry that it wrote
+HEADS = "ledger"  # folder of its artifacts: an object for each entry that it wrote
+RECONCILE = "reconcile"
+WRITERS = (PROMOTE, ROLLBACK, APPROVE, REFUSE, RECONCILE)  # the steps whose runs write entries
+MOST_RUNS, MOST_FOLDERS = 10_000, 20  # of which verify reads the tags, and of the newest the objects
+
+
+def entries(session: Session) -> list[Entry]:
+    """Return the entries of the session's task."""
+    return of_task(all_entries(session.settings), session.task.name)
+
+
+def all_entries(settings: Settings) -> list[Entry]:
+    """Return the entries of all tasks."""
+    return [Entry.from_flat(row) for row in ledger.rows(settings)]
+
+
+def append(session: Session, run: Run, change: Change, phase: str = DONE, intent: int | None = None) -> Entry:
+    """Append an entry, signed; write the new head on the run, and tell the webhook.
+
+    Raises RatchetError if the role may not append.
+    """
+    key, made = require_key(session.settings), list[Entry]()
+
+    def make(tail: Tail) -> dict[str, Any]:
+        plain = Entry(tail.sequence + 1, tail.at, phase, intent, who(tail.role), change, tail.hash or FIRST)
+        made[:] = [_signed(hashed(plain), key)]
+        return made[0].flat()
+
+    ledger.append(session.settings, make)
+    entry = made[0]
+    run.set_tags({HEAD: f"{entry.sequence} {entry.hash}"})
+    run.log_json({"sequence": entry.sequence, "hash": entry.hash}, f"{HEADS}/{entry.sequence}.json")
+    deliver(session, entry.sequence)
+    return entry
+
+
+def who(role: str) -> Who:
+    """Return who works here, by their role in the database."""
+    return Who(role, **process.identity())
+
+
+def require_key(settings: Settings) -> "Ed25519PrivateKey | None":
+    """Return the key that signs; None where the ledger is a file of one's own and no key is set.
+
+    Raises RatchetError if the ledger is a team's and there is none.
+    """
+    key = keys.signer()
+    if key is None and not settings.database_url.startswith("sqlite:"):
+        raise RatchetError(
+            f"{keys.PRIVATE}: unset; the entries of a team's ledger are signed: `ratchet ledger key FILE` makes a key"
+        )
+    return key
+
+
+def _signed(entry: Entry, key: "Ed25519PrivateKey | None") -> Entry:
+    if key is None:
+        return entry
+    return replace(entry, key=keys.name_of(key.public_key()), signature=key.sign(entry.hash.encode()).hex())
+
+
+def deliver(session: Session, newest: int) -> None:
+    """Tell the webhook what it has not had; what it does not take is sent with the next entry."""
+    if url := webhook.address():
+        try:
+            for row in ledger.undelivered(session.settings, newest):
+                webhook.send(url, row)
+                ledger.delivered(session.settings, row["sequence"])
+        except ServerError as error:
+            session.progress.note(f"{error}; it is sent with the next entry")
+
+
+def fault(client: "MlflowClient", found: list[Entry]) -> Fault | None:
+    """Return the ledger's first fault, by its own hashes, the trusted keys, and what runs have seen of it."""
+    trusted = keys.trusted()
+
+    def is_signed(entry: Entry) -> bool:
+        return entry.key in trusted and keys.is_signed(trusted[entry.key], entry.signature, entry.hash)
+
+    return fault_of(found, _heads(client), is_signed if trusted else None)
+
+
+def _heads(client: "MlflowClient") -> list[Head]:
+    """What the runs that wrote entries say of them: their tags, and the newest ones' objects."""
+    found, newest = [], []
+    for step in WRITERS:
+        runs = records.find(client, f"tags.`{records.STEP}` = '{step}'", MOST_RUNS)
+        newest += runs[:MOST_FOLDERS]
+        for run in runs:
+            number, _, digest = run.data.tags.get(HEAD, "").partition(" ")
+            if number.isdigit():
+                found.append(Head(int(number), digest, f"run {run.info.run_id}"))
+    for run in newest:
+        for file in client.list_artifacts(run.info.run_id, HEADS):
+            seen = records.read_json(client, run.info.run_id, file.path)
+            found.append(Head(seen["sequence"], seen["hash"], f"{file.path} of run {run.info.run_id}"))
+    return found

@@ -1,0 +1,163 @@
+"""How a version comes from stage to stage: intent on the ledger, the registry, done on the ledger.
+
+A kill anywhere leaves an intent that the next command completes or declares void; what was moved past the ledger is
+refused until somebody has it adopted or reverted.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from ratchet.adapters import database, registry, stops, webhook
+from ratchet.adapters.registry import Version
+from ratchet.adapters.runs import Run
+from ratchet.core import history
+from ratchet.core.history import Difference, Seen
+from ratchet.core.ledger import DONE, INTENDED, VOID, Change, Entry
+from ratchet.errors import GateRefused, RatchetError
+from ratchet.stages import ALIASES, ARCHIVED, MOVES, PRODUCTION, ROLLBACK
+from ratchet.steps import chronicle
+from ratchet.steps.session import Session
+
+MANIFEST, DATA, CODE = "ratchet.manifest", "ratchet.data", "ratchet.commit"  # tags of a version
+# Tags too: its newest entry, its description without that, and where its newest gate report is in the UI.
+SHOWN, ABOUT, REPORT = "ratchet.ledger", "ratchet.about", "ratchet.gate_report"
+
+
+@contextmanager
+def begun(session: Session, run: Run) -> Iterator[list[Entry]]:
+    """Hold the lock of the task's model; yield its ledger, after what a kill left half-done is mended.
+
+    Raises RatchetError if the registry was changed past the ledger.
+    """
+    with locked(session, run) as entries:
+        if found := drift(session, entries):
+            raise RatchetError(
+                f"{session.task.name}: changed past the ledger: {'; '.join(d.text for d in found)}; look at it with"
+                " `ratchet reconcile -c FILE`, then give it --revert or --adopt"
+            )
+        yield entries
+
+
+@contextmanager
+def locked(session: Session, run: Run) -> Iterator[list[Entry]]:
+    """Hold the lock of the task's model; yield its ledger, after what a kill left half-done is mended."""
+    webhook.address()  # a mistake in it is told before anything moves
+    with database.lock(session.settings, f"promote-{session.task.name}"):
+        entries = chronicle.entries(session)
+        if halves := history.unfinished(entries):
+            for half in halves:
+                _mended(session, run, half)
+            entries = chronicle.entries(session)
+        yield entries
+
+
+def drift(session: Session, entries: Sequence[Entry]) -> list[Difference]:
+    """Return what the registry shows otherwise than the ledger."""
+    found = registry.versions(session.client, session.task.name)
+    seen = {v.number: Seen(v.stage, v.aliases, v.tags.get(MANIFEST, "")) for v in found}
+    return history.differences(entries, seen)
+
+
+def change_of(version: Version, action: str, to: str, entries: Sequence[Entry], why: str = "") -> Change:
+    """Return the change that brings a version to a stage, with who is there now as the one that it replaces."""
+    there = [n for n, stage in history.stages(entries).items() if stage == to and n != version.number]
+    replaced = there[0] if there and to in ALIASES else None
+    tags = version.tags
+    return Change(
+        version.name, version.number, action, version.stage, to, why, replaced,
+        manifest=tags.get(MANIFEST, ""), code=tags.get(CODE, ""), data=tags.get(DATA, ""),
+    )  # fmt: skip
+
+
+def require_allowed(version: Version, action: str, to: str, entries: Sequence[Entry]) -> None:
+    """Raise GateRefused if no such move is allowed."""
+    was_champion = version.number in history.champions(entries)
+    if MOVES.get((version.stage, to)) == action and (version.stage != ARCHIVED or was_champion == (action == ROLLBACK)):
+        return
+    if version.stage == ARCHIVED and was_champion:
+        how = f"it was in Production before, and comes back by `ratchet rollback --to {version.number}` alone"
+    elif action == ROLLBACK:
+        how = "it never was in Production, so it comes there through the gates alone: `ratchet promote`"
+    else:
+        origins = [start for (start, end), by in MOVES.items() if end == to and by == action]
+        how = f"a version comes to {to} from {' or '.join(origins)}"
+    raise GateRefused(f"{version.name} version {version.number} stays in {version.stage}: {how}")
+
+
+def made(session: Session, run: Run, version: Version, change: Change) -> Entry:
+    """Make a move: its intent, the registry, done. Call it within `begun`.
+
+    Where the registry refuses it, the intent is declared void and the error goes on.
+    """
+    with stops.uninterrupted():
+        intent = chronicle.append(session, run, change, INTENDED)
+        try:
+            registry.move(session.client, version, change.to_stage)
+        except Exception:
+            with suppress(Exception):  # what cannot be mended now is mended by the next command
+                _mended(session, run, intent)
+            raise
+        done = chronicle.append(session, run, change, DONE, intent.sequence)
+    _shown(session, done)
+    return done
+
+
+def recorded(session: Session, run: Run, change: Change) -> Entry:
+    """Put on the ledger, and on the version's page, what has happened already."""
+    entry = chronicle.append(session, run, change)
+    _shown(session, entry)
+    return entry
+
+
+def _mended(session: Session, run: Run, intent: Entry) -> None:
+    """Complete a move whose stage is there already, else declare it void; either way the aliases follow the stages."""
+    change = intent.change
+    known = {v.number: v for v in registry.versions(session.client, change.task)}
+    version = known.get(change.version)
+    came = version is not None and version.stage == change.to_stage
+    if version:
+        registry.move(session.client, version, version.stage)
+    if not came and change.replaced in known:
+        registry.move(session.client, known[change.replaced], known[change.replaced].stage)
+    word = "completed" if came else "declared void"
+    told = f"entry {intent.sequence}, which {intent.who.name} had begun and not ended, is {word}"
+    session.progress.note(f"version {change.version} to {change.to_stage}: {told}")
+    done = chronicle.append(session, run, replace(change, why=change.why or told), DONE if came else VOID,
+                            intent.sequence)  # fmt: skip
+    if came:
+        _shown(session, done)
+
+
+def _shown(session: Session, entry: Entry) -> None:
+    """Say on the pages of the versions what the ledger says, with the way to the gate report."""
+    change, said = entry.change, sentence(entry)
+    texts = {change.version: said}
+    if change.replaced:
+        texts[change.replaced] = f"{said}, which took version {change.version} there in its place"
+    for number, version in by_number(session).items():
+        if number in texts:
+            report = version.tags.get(REPORT, "")
+            text = f"{version.tags.get(ABOUT, '')}\n\n{texts[number]}."
+            text += f" [Its newest gate report]({report})." if report else ""
+            registry.tagged(session.client, version, {SHOWN: texts[number]}, text.strip())
+
+
+def sentence(entry: Entry) -> str:
+    """Return an entry as people read it."""
+    change = entry.change
+    what = f"{change.action} {change.from_stage} → {change.to_stage}"
+    instead = f" in place of version {change.replaced}" if change.replaced else ""
+    why = f": {change.why}" if change.why else ""
+    when = entry.at[:16].replace("T", " ")
+    return f"Ledger entry {entry.sequence}, {when} UTC: {what}{instead} by {entry.who.name}{why}"
+
+
+def champion(entries: Sequence[Entry]) -> int | None:
+    """Return the version in Production by the ledger."""
+    return next((number for number, stage in history.stages(entries).items() if stage == PRODUCTION), None)
+
+
+def by_number(session: Session) -> Mapping[int, Version]:
+    """Return the registry's versions by their number."""
+    return {version.number: version for version in registry.versions(session.client, session.task.name)}

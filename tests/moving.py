@@ -1,0 +1,100 @@
+"""Versions to move: one is trained, and registered again as often as a test needs one."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ratchet import taskfile
+from ratchet.adapters import registry, tracking
+from ratchet.adapters.registry import Version
+from ratchet.config import override
+from ratchet.console import Quiet
+from ratchet.core.ledger import Entry
+from ratchet.operate import rollback
+from ratchet.settings import Settings
+from ratchet.stages import PRODUCTION, PROMOTE, STAGING
+from ratchet.steps import chronicle, moves
+from ratchet.steps.session import Session
+
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "data": {"sources": {"applicants": {"uris": ["synthetic://credit?rows=1500&seed=3"]}}, "target": "defaulted",
+             "positive": 1, "id": "applicant_id", "drop": ["applied_at", "probability_of_default"]},
+    "search": {"models": ["linear"], "trials": 1, "folds": 2},
+    "gates": {"staging": [{"beats": "dummy"}], "production": [{"metric": "roc_auc", "max_drop": 0.5}]},
+}  # fmt: skip
+
+
+def task_in(place: Path, **sections: Any) -> Path:
+    """The file of the small task, with sections replaced."""
+    path = place / "small.yaml"
+    path.write_text(yaml.safe_dump(SMALL | sections), encoding="utf-8")
+    return path
+
+
+def session(config: Path, seed: int | None = None) -> Session:
+    """A session as a command opens it, in the folder and the environment of now."""
+    settings, task = Settings.from_env(), taskfile.load(config)
+    task = task.model_copy(update={"search": override(task.search, seed=seed)})
+    return Session(task, settings, tracking.client(settings), Quiet())
+
+
+def again(at: Session, count: int = 1) -> list[int]:
+    """Register the first version's model as further versions; their numbers."""
+    first = registry.numbered(at.client, at.task.name, 1)
+    tags = {name: first.tags.get(name, "") for name in ("ratchet.manifest", "ratchet.data", "ratchet.commit")}
+    made = [at.client.create_model_version(first.name, first.source, first.run_id, tags=tags) for _ in range(count)]
+    return [int(version.version) for version in made]
+
+
+def promote(at: Session, number: int, to: str = PRODUCTION) -> Version:
+    """Bring a version through the stages as `ratchet promote` does once its gates are open."""
+    with at.opened(PROMOTE) as run, moves.begun(at, run) as entries:
+        for stage in (STAGING, PRODUCTION) if to == PRODUCTION else (STAGING,):
+            version = registry.numbered(at.client, at.task.name, number)
+            if version.stage not in (stage, PRODUCTION):
+                moves.require_allowed(version, PROMOTE, stage, entries)
+                moves.made(at, run, version, moves.change_of(version, PROMOTE, stage, chronicle.entries(at)))
+    return registry.numbered(at.client, at.task.name, number)
+
+
+def back(at: Session, number: int | None = None) -> int:
+    """Roll back; the number of the version that is the champion now."""
+    return rollback.rollback(at, number)[1].number
+
+
+def stages(at: Session) -> dict[int, tuple[str, tuple[str, ...]]]:
+    """Stage and aliases of each version, by the registry."""
+    return {v.number: (v.stage, v.aliases) for v in registry.versions(at.client, at.task.name)}
+
+
+def in_production(at: Session) -> list[int]:
+    """The versions in Production, by the registry."""
+    return [number for number, (stage, _) in stages(at).items() if stage == PRODUCTION]
+
+
+def edited(at: Session, number: int, stage: str, archive: bool = False) -> None:
+    """Move a version past the ledger, as in MLflow's UI."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        at.client.transition_model_version_stage(at.task.name, str(number), stage, archive_existing_versions=archive)
+
+
+def copied(store: Path, place: Path) -> Path:
+    """A copy of a prepared folder; its model files stay where they were."""
+    for name in ("mlflow.db", "small.yaml"):
+        shutil.copy(store / name, place / name)
+    shutil.copytree(store / ".ratchet", place / ".ratchet", ignore=shutil.ignore_patterns("work-*"))
+    return place / "small.yaml"
+
+
+def whole(entries: Sequence[Entry]) -> bool:
+    """Whether each intent came to its end."""
+    from ratchet.core import history
+
+    return not history.unfinished(entries)
