@@ -45,19 +45,26 @@ def session(config: Path, seed: int | None = None) -> Session:
 def again(at: Session, count: int = 1) -> list[int]:
     """Register the first version's model as further versions; their numbers."""
     first = registry.numbered(at.client, at.task.name, 1)
-    tags = {name: first.tags.get(name, "") for name in ("ratchet.manifest", "ratchet.data", "ratchet.commit")}
+    kept = ("ratchet.manifest", "ratchet.data", "ratchet.commit", "ratchet.evidence.production")
+    tags = {name: first.tags.get(name, "") for name in kept}
     made = [at.client.create_model_version(first.name, first.source, first.run_id, tags=tags) for _ in range(count)]
     return [int(version.version) for version in made]
 
 
-def promote(at: Session, number: int, to: str = PRODUCTION) -> Version:
-    """Bring a version through the stages as `ratchet promote` does once its gates are open."""
-    with at.opened(PROMOTE) as run, moves.begun(at, run) as entries:
+def promote(at: Session, number: int, to: str = PRODUCTION, seen: int | None = None) -> Version:
+    """Bring a version through the stages as `ratchet promote` does once its gates are open.
+
+    seen: the champion that it was compared with; unset: the one that there is.
+    """
+    with at.opened(PROMOTE) as run, moves.begun(at, run) as board:
+        version = registry.numbered(at.client, at.task.name, number)
+        moves.require_champion(version, seen or moves.champion(board.entries), board.entries)
         for stage in (STAGING, PRODUCTION) if to == PRODUCTION else (STAGING,):
             version = registry.numbered(at.client, at.task.name, number)
             if version.stage not in (stage, PRODUCTION):
+                entries = chronicle.entries(at)
                 moves.require_allowed(version, PROMOTE, stage, entries)
-                moves.made(at, run, version, moves.change_of(version, PROMOTE, stage, chronicle.entries(at)))
+                moves.made(at, run, version, moves.change_of(version, PROMOTE, stage, entries))
     return registry.numbered(at.client, at.task.name, number)
 
 

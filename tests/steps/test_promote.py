@@ -145,17 +145,15 @@ def test_an_evaluation_that_trained_the_model_itself_is_used_again(
 
 
 def test_a_champion_that_came_after_the_judgement_refuses_the_promotion(
-    champion: Path, ratchet: Callable[..., Told], workplace: Path
+    champion: Path, ratchet: Callable[..., Told], workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = session_of(champion, seed=8)
     judged = evaluate.evaluate(session)
     assert judged.report["champion"]["version"] == 1
     assert ratchet("run", "-c", champion, "--seed", 9, "--json").json["version"] == 2
-    with (
-        session.opened("promote") as run,
-        pytest.raises(GateRefused, match="version 2 came to Production after this one was judged"),
-    ):
-        promote._Case(session, run, judged, {}, "").registered()
+    monkeypatch.setattr(promote.evaluate, "evaluate", lambda *_: judged)
+    with pytest.raises(GateRefused, match="version 2 came to Production after this one was judged"):
+        promote.promote(session)
     assert stages(workplace)[2] == ("Production", ("champion",))
 
 

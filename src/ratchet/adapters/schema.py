@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,10 +97,18 @@ def state(settings: Settings) -> State:
 
 def _is_newest(connection: "sqlalchemy.Connection", table: str, scripts: Path) -> bool:
     from alembic.runtime.migration import MigrationContext
+
+    return MigrationContext.configure(connection, opts={"version_table": table}).get_current_revision() == _head(
+        scripts
+    )
+
+
+@cache
+def _head(scripts: Path) -> str | None:
+    """The newest revision of the scripts; finding it imports each of them."""
     from alembic.script import ScriptDirectory
 
-    at = MigrationContext.configure(connection, opts={"version_table": table}).get_current_revision()
-    return at == ScriptDirectory(str(scripts)).get_current_head()
+    return ScriptDirectory(str(scripts)).get_current_head()
 
 
 def _optunas() -> Path:

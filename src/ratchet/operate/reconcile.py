@@ -24,12 +24,12 @@ def reconcile(session: Session, how: How, why: str = "") -> list[Difference]:
     """
     if how == "adopt" and not why.strip():
         raise RatchetError("reconcile --adopt: give a reason with --comment; it stands on the ledger for what was done")
-    with session.opened(chronicle.RECONCILE) as run, moves.locked(session, run) as entries:
-        found = moves.drift(session, entries)
+    with session.opened(chronicle.RECONCILE) as run, moves.locked(session, run) as board:
+        found = moves.drift(session, board.entries)
         if found and how == "adopt":
             _adopt(session, run, found, why)
         elif found and how == "revert":
-            _revert(session, run, entries, found, why)
+            _revert(session, run, board.entries, found, why)
         return found
 
 

@@ -19,7 +19,7 @@ def review(session: Session, number: int, action: str, stage: str, why: str) -> 
     """
     if not why.strip():
         raise RatchetError(f"{action}: give a reason with --comment; it is what remains of the decision")
-    with session.opened(action) as run, moves.begun(session, run) as entries:
+    with session.opened(action) as run, moves.begun(session, run) as board:
         version = registry.numbered(session.client, session.task.name, number)
         evidence = version.tags.get(promote.evidence_tag(stage), "")
         if not evidence:
@@ -29,7 +29,7 @@ def review(session: Session, number: int, action: str, stage: str, why: str) -> 
         me = chronicle.who(schema.state(session.settings).role)
         if action == APPROVE and is_own(json.loads(version.tags.get(train.BY, "{}")), me):
             raise RatchetError(f"{version.name} version {number}: was trained by {me.name}; another person approves it")
-        change = moves.change_of(version, action, stage, entries, why)
+        change = moves.change_of(version, action, stage, board.entries, why)
         return chronicle.append(session, run, promote.with_evidence(change, version, evidence))
 
 

@@ -15,8 +15,12 @@ def rollback(session: Session, to: int | None = None, why: str = "") -> tuple[Ve
     to: which one; None: the one that the champion took the place of. Raises RatchetError if there is none.
     """
     name = session.task.name
-    with session.opened("rollback") as run, moves.begun(session, run) as entries:
-        known = moves.by_number(session)
+    with session.opened("rollback") as run, moves.begun(session, run) as board:
+        known, entries = moves.by_number(session), board.entries
+        for change in (entry.change for entry in board.completed if entry.change.action == ROLLBACK):
+            # The same command was killed half-way, and is now complete: it goes no further.
+            if change.replaced and to in (None, change.version):
+                return known[change.replaced], known[change.version]
         left = known.get(moves.champion(entries) or 0)
         if left is None:
             raise RatchetError(f"{name}: nothing is in Production, so there is nothing to roll back")

@@ -6,7 +6,7 @@ refused until somebody has it adopted or reverted.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ratchet.adapters import database, registry, stops, webhook
 from ratchet.adapters.registry import Version
@@ -24,32 +24,37 @@ MANIFEST, DATA, CODE = "ratchet.manifest", "ratchet.data", "ratchet.commit"  # t
 SHOWN, ABOUT, REPORT = "ratchet.ledger", "ratchet.about", "ratchet.gate_report"
 
 
+@dataclass(frozen=True)
+class Board:
+    """What a move begins with: the task's ledger, and the moves on it that had been begun and are now completed."""
+
+    entries: Sequence[Entry]
+    completed: Sequence[Entry] = ()
+
+
 @contextmanager
-def begun(session: Session, run: Run) -> Iterator[list[Entry]]:
-    """Hold the lock of the task's model; yield its ledger, after what a kill left half-done is mended.
+def begun(session: Session, run: Run) -> Iterator[Board]:
+    """Hold the lock of the task's model, after what a kill left half-done is mended.
 
     Raises RatchetError if the registry was changed past the ledger.
     """
-    with locked(session, run) as entries:
-        if found := drift(session, entries):
+    with locked(session, run) as board:
+        if found := drift(session, board.entries):
             raise RatchetError(
                 f"{session.task.name}: changed past the ledger: {'; '.join(d.text for d in found)}; look at it with"
                 " `ratchet reconcile -c FILE`, then give it --revert or --adopt"
             )
-        yield entries
+        yield board
 
 
 @contextmanager
-def locked(session: Session, run: Run) -> Iterator[list[Entry]]:
-    """Hold the lock of the task's model; yield its ledger, after what a kill left half-done is mended."""
+def locked(session: Session, run: Run) -> Iterator[Board]:
+    """Hold the lock of the task's model, after what a kill left half-done is mended."""
     webhook.address()  # a mistake in it is told before anything moves
     with database.lock(session.settings, f"promote-{session.task.name}"):
         entries = chronicle.entries(session)
-        if halves := history.unfinished(entries):
-            for half in halves:
-                _mended(session, run, half)
-            entries = chronicle.entries(session)
-        yield entries
+        ends = [_mended(session, run, half) for half in history.unfinished(entries)]
+        yield Board([*entries, *ends], [end for end in ends if end.phase == DONE])
 
 
 def drift(session: Session, entries: Sequence[Entry]) -> list[Difference]:
@@ -85,6 +90,15 @@ def require_allowed(version: Version, action: str, to: str, entries: Sequence[En
     raise GateRefused(f"{version.name} version {version.number} stays in {version.stage}: {how}")
 
 
+def require_champion(version: Version, seen: int | None, entries: Sequence[Entry]) -> None:
+    """Raise GateRefused if another version took Production since a version was compared with its champion."""
+    if (now := champion(entries)) not in (None, seen, version.number):
+        raise GateRefused(
+            f"{version.name} version {version.number}: version {now} came to Production after this one was judged; run"
+            " it again, to be judged against that one"
+        )
+
+
 def made(session: Session, run: Run, version: Version, change: Change) -> Entry:
     """Make a move: its intent, the registry, done. Call it within `begun`.
 
@@ -110,23 +124,24 @@ def recorded(session: Session, run: Run, change: Change) -> Entry:
     return entry
 
 
-def _mended(session: Session, run: Run, intent: Entry) -> None:
-    """Complete a move whose stage is there already, else declare it void; either way the aliases follow the stages."""
+def _mended(session: Session, run: Run, intent: Entry) -> Entry:
+    """Complete a move whose stage is there already, else declare it void; return the entry that says so."""
     change = intent.change
     known = {v.number: v for v in registry.versions(session.client, change.task)}
     version = known.get(change.version)
     came = version is not None and version.stage == change.to_stage
-    if version:
+    if version:  # the aliases follow the stages, also where the intent is void
         registry.move(session.client, version, version.stage)
     if not came and change.replaced in known:
         registry.move(session.client, known[change.replaced], known[change.replaced].stage)
     word = "completed" if came else "declared void"
     told = f"entry {intent.sequence}, which {intent.who.name} had begun and not ended, is {word}"
     session.progress.note(f"version {change.version} to {change.to_stage}: {told}")
-    done = chronicle.append(session, run, replace(change, why=change.why or told), DONE if came else VOID,
-                            intent.sequence)  # fmt: skip
+    why = replace(change, why=change.why or told)
+    end = chronicle.append(session, run, why, DONE if came else VOID, intent.sequence)
     if came:
-        _shown(session, done)
+        _shown(session, end)
+    return end
 
 
 def _shown(session: Session, entry: Entry) -> None:

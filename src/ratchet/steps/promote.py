@@ -41,12 +41,13 @@ def promote(session: Session, to: Target = "production", parent: Run | None = No
         verdicts = {stage: gates.judge(_asked(session, stage), evaluated.evidence, evaluated.report["kind"])
                     for stage in stages}  # fmt: skip
         run.log_json(gates_as_json(verdicts), "gates.json")
-        with moves.begun(session, run) as entries:
+        with moves.begun(session, run) as board:
             case = _Case(session, run, evaluated, verdicts, why)
             version = case.registered()
+            moves.require_champion(version, (evaluated.report["champion"] or {}).get("version"), board.entries)
             run.set_tags({"ratchet.version": version.number, "ratchet.model_uri": version.uri})
             for stage in stages:
-                version = case.brought(version, stage, entries)
+                version = case.brought(version, stage, board.entries)
         session.progress.step("promote", "done")
         return Promoted(run.id, version, verdicts)
 
@@ -66,20 +67,9 @@ class _Case:
     why: str
 
     def registered(self) -> Version:
-        """Return the version of the judged model, registered if it is not; what was judged last stands on it.
-
-        Raises GateRefused if another version took Production after evaluate compared with its champion.
-        """
+        """Return the version of the judged model, registered if it is not; what was judged last stands on it."""
         session, evaluated = self.session, self.evaluated
         version = _register(session, evaluated)
-        now = registry.in_stage(session.client, version.name, PRODUCTION)
-        seen = (evaluated.report["champion"] or {}).get("version")
-        if now and now.number not in (seen, version.number):
-            raise GateRefused(
-                f"{version.name} version {version.number}: version {now.number} came to Production after this one was"
-                " judged; run it again, to be judged against that one",
-                evaluated.report,
-            )
         tags = {evidence_tag(stage): self.evidence(version, stage) for stage in self.verdicts}
         report = f"#/experiments/{self.run.experiment_id}/runs/{self.run.id}/artifacts"
         tags |= {GATES: key_of((), gates_as_json(self.verdicts)), "ratchet.evaluate_run": evaluated.run_id,

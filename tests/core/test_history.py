@@ -1,0 +1,139 @@
+"""What the ledger tells of one task."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ratchet.core.history import (
+    GONE,
+    Seen,
+    approvals,
+    bringer,
+    champions,
+    differences,
+    former,
+    is_same_person,
+    stages,
+    unfinished,
+    until,
+)
+from ratchet.core.ledger import DONE, FIRST, INTENDED, VOID, Change, Entry, Who
+
+ME = Who("role", "ada", "ada", "laptop")
+STAGES = ["None", "Staging", "Production", "Archived"]
+
+
+def entry(number, version, action="promote", to="Production", phase=DONE, **more):
+    change = Change("churn", version, action, "None", to, replaced=more.pop("replaced", None),
+                    evidence=more.pop("evidence", ""), manifest=more.pop("manifest", ""))  # fmt: skip
+    at = f"2026-05-03T14:{number:02}:00.000000Z"
+    return Entry(number, at, phase, more.pop("intent", None), more.pop("who", ME), change, FIRST, **more)
+
+
+MOVES = st.lists(st.tuples(st.integers(1, 4), st.sampled_from(STAGES[1:])), max_size=20)
+
+
+@given(MOVES)
+@settings(deadline=None)
+def test_at_any_time_at_most_one_version_is_in_staging_and_one_in_production(moves):
+    entries = [entry(number, version, to=to) for number, (version, to) in enumerate(moves)]
+    for end in range(len(entries)):
+        there = list(stages(entries[: end + 1]).values())
+        assert there.count("Staging") <= 1 and there.count("Production") <= 1
+        assert stages(entries[: end + 1])[moves[end][0]] == moves[end][1]
+
+
+@given(MOVES, st.integers(0, 20))
+@settings(deadline=None)
+def test_what_was_at_a_time_is_what_the_entries_up_to_it_say(moves, minute):
+    entries = [entry(number, version, to=to) for number, (version, to) in enumerate(moves)]
+    assert until(entries, f"2026-05-03T14:{minute:02}:00.000000Z") == entries[: minute + 1]
+
+
+def test_an_intent_moves_nothing_and_is_open_until_it_is_done_or_void():
+    begun = entry(1, 3, phase=INTENDED)
+    assert stages([begun]) == {}
+    assert unfinished([begun]) == [begun]
+    for end in (DONE, VOID):
+        assert unfinished([begun, entry(2, 3, phase=end, intent=1)]) == []
+    assert stages([begun, entry(2, 3, phase=VOID, intent=1)]) == {}
+
+
+def test_a_rollback_leads_to_whom_the_champion_took_the_place_of_when_it_was_promoted():
+    entries = [entry(1, 1), entry(2, 2, replaced=1), entry(3, 1, "rollback", replaced=2), entry(4, 3, replaced=1)]
+    assert [former(entries[:end], champion) for end, champion in ((1, 1), (2, 2), (3, 1), (4, 3))] == [None, 1, None, 1]
+    assert champions(entries) == {1, 2, 3}
+    assert bringer(entries, 1, "Production").sequence == 3
+
+
+# ---------------------------------------------------------------- reviews
+
+
+def word(number, action, by, evidence="seen", version=7, to="Production"):
+    return entry(number, version, action, to, evidence=evidence, who=replace(ME, account=by))
+
+
+def test_the_last_word_of_each_reviewer_counts():
+    words = [word(1, "approve", "ada"), word(2, "refuse", "ada"), word(3, "refuse", "bob"), word(4, "approve", "bob")]
+    found = approvals(words, 7, "Production", "seen")
+    assert (found.by, found.refused_by, found.expired) == (("bob",), ("ada",), ())
+
+
+def test_an_approval_expires_with_what_it_saw_and_so_does_a_refusal():
+    words = [word(1, "approve", "ada", "old"), word(2, "refuse", "bob", "old")]
+    found = approvals(words, 7, "Production", "seen")
+    assert (found.by, found.refused_by, found.expired) == ((), (), ("ada",))
+
+
+def test_words_on_another_version_or_stage_do_not_count():
+    words = [word(1, "approve", "ada", version=6), word(2, "approve", "bob", to="Staging")]
+    assert approvals(words, 7, "Production", "seen").by == ()
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (replace(ME, person="root", host="server"), True),
+        (replace(ME, account="bob"), False),
+        (replace(ME, account=""), True),
+        (replace(ME, account="", person="bob"), False),
+        (replace(ME, account="", host="server"), False),
+    ],
+)
+def test_people_are_told_apart_by_account_or_else_by_user_and_machine(other, same):
+    assert is_same_person(ME, other) == is_same_person(other, ME) == same
+
+
+# ---------------------------------------------------------------- past the ledger
+
+IN_PRODUCTION = Seen("Production", ("champion",), "m")
+LEDGER = [entry(1, 1, manifest="m")]
+
+
+@pytest.mark.parametrize(
+    ("seen", "text", "revertible"),
+    [
+        ({1: Seen("Archived", (), "m")}, "version 1 is in Archived; the ledger has it in Production", True),
+        ({1: Seen("Production", (), "m")}, "version 1 in Production bears no alias", True),
+        ({1: IN_PRODUCTION, 2: Seen("Staging", (), "")}, "version 2 is in Staging; the ledger has it in None", True),
+        ({1: IN_PRODUCTION, 2: Seen("None", ("challenger",), "")}, "version 2 in None bears challenger", True),
+        ({}, "version 1 was deleted; it was in Production", False),
+        ({1: replace(IN_PRODUCTION, manifest="n")},
+         "version 1 was registered anew: its model is not the one that was judged", False),
+    ],
+)  # fmt: skip
+def test_what_was_changed_past_the_ledger_is_named(seen, text, revertible):
+    (found,) = differences(LEDGER, seen)
+    assert (found.text, found.is_revertible) == (text, revertible)
+
+
+def test_a_registry_as_the_ledger_says_shows_nothing_and_nor_do_aliases_of_ones_own():
+    assert differences(LEDGER, {1: IN_PRODUCTION, 2: Seen("None", ("shadow",), "x")}) == []
+
+
+def test_a_version_whose_deletion_was_adopted_is_no_longer_missed_and_is_told_if_it_is_there_again():
+    entries = [*LEDGER, entry(2, 1, "adopt", GONE)]
+    assert differences(entries, {}) == []
+    assert differences(entries, {1: IN_PRODUCTION})[0].text == "version 1 is there again; it was deleted"

@@ -1,0 +1,197 @@
+"""Whatever is done to versions in whatever order: one champion, and a ledger that says who and how."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from ratchet.adapters import process
+from ratchet.errors import GateRefused, RatchetError
+from ratchet.operate import reconcile, review
+from ratchet.stages import ARCHIVED, NONE, PRODUCTION, STAGING
+from ratchet.steps import chronicle, moves
+from tests import moving
+from tests.end_to_end.commands import run
+from tests.faults.counts import times
+
+VERSIONS = st.integers(1, 5)
+MOST_STATEMENTS = 250  # of a move, so that most kills come in its middle
+
+
+class Killed(BaseException):
+    """The end of a process, which nothing catches."""
+
+
+@contextmanager
+def killed_at(moment: int) -> Iterator[None]:
+    """End the block at the statement of that number."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    left = moment
+
+    def statement(*_: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Killed
+
+    event.listen(Engine, "before_cursor_execute", statement)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", statement)
+
+
+class Versions(RuleBasedStateMachine):
+    """The versions of one model; `stages` and `champions` are what they have to be."""
+
+    place: Path
+    store: Path
+
+    @initialize()
+    def begins(self) -> None:
+        shutil.rmtree(self.place, ignore_errors=True)
+        self.place.mkdir()
+        os.chdir(self.place)
+        self.at = moving.session(moving.copied(self.store, self.place))
+        self.stages = {1: PRODUCTION}
+        self.former: dict[int, int | None] = {1: None}  # of each champion, whom it was promoted over
+        self.is_edited = False
+
+    @property
+    def champion(self) -> int:
+        return next(number for number, stage in self.stages.items() if stage == PRODUCTION)
+
+    def moved(self, number: int, stage: str) -> None:
+        self.stages |= {n: ARCHIVED for n, s in self.stages.items() if s == stage and stage in (STAGING, PRODUCTION)}
+        self.stages[number] = stage
+
+    @precondition(lambda self: len(self.stages) < 5)
+    @rule()
+    def registers(self) -> None:
+        (number,) = moving.again(self.at)
+        self.stages[number] = NONE
+
+    @rule(number=VERSIONS, to=st.sampled_from([STAGING, PRODUCTION]))
+    def promotes(self, number: int, to: str) -> None:
+        if number not in self.stages:
+            return
+        if self.is_edited:
+            with pytest.raises(RatchetError, match=r"changed past the ledger|are all in"):
+                moving.promote(self.at, number, to)
+        elif self.stages[number] == ARCHIVED and number in self.former:
+            with pytest.raises(GateRefused, match="comes back by `ratchet rollback"):
+                moving.promote(self.at, number, to)
+        else:
+            moving.promote(self.at, number, to)
+            if self.stages[number] not in (to, PRODUCTION):
+                self._promoted(number, to)
+
+    def _promoted(self, number: int, to: str) -> None:
+        if self.stages[number] != STAGING:
+            self.moved(number, STAGING)
+        if to == PRODUCTION:
+            self.former[number] = self.champion
+            self.moved(number, PRODUCTION)
+
+    @rule()
+    def rolls_back(self) -> None:
+        if self.is_edited:
+            with pytest.raises(RatchetError, match=r"changed past the ledger"):
+                moving.back(self.at)
+        elif (number := self.former[self.champion]) is None:
+            with pytest.raises(RatchetError, match="had no champion before it"):
+                moving.back(self.at)
+        else:
+            assert moving.back(self.at) == number
+            self.moved(number, PRODUCTION)
+
+    @precondition(lambda self: not self.is_edited)
+    @rule(number=VERSIONS)
+    def approves(self, number: int) -> None:
+        if number in self.stages:
+            review.review(self.at, number, "approve", PRODUCTION, "the card is fine")
+
+    @precondition(lambda self: not self.is_edited)
+    @rule(number=VERSIONS, moment=st.integers(1, MOST_STATEMENTS), goes_back=st.booleans())
+    def is_killed(self, number: int, moment: int, goes_back: bool) -> None:
+        before = self.champion
+        if number not in self.stages or (number in self.former and not goes_back):
+            return
+        try:
+            with killed_at(moment):
+                moving.back(self.at) if goes_back else moving.promote(self.at, number)
+        except Killed:
+            pass
+        except RatchetError:
+            assert goes_back and self.former[before] is None
+        (now,) = moving.in_production(self.at)
+        assert now in {before, self.former[before] if goes_back else number}
+        assert reconcile.reconcile(self.at, "look") == [], "the next command mends it"
+        assert moving.in_production(self.at) == [now], "and keeps what was reached"
+        if not goes_back and now == number:
+            self.former[now] = before
+        self.stages = {n: stage for n, (stage, _) in moving.stages(self.at).items()}
+
+    @rule(number=VERSIONS, to=st.sampled_from([NONE, STAGING, PRODUCTION, ARCHIVED]), archive=st.booleans())
+    def is_edited_in_the_ui(self, number: int, to: str, archive: bool) -> None:
+        if number in self.stages and not self.is_edited:
+            moving.edited(self.at, number, to, archive and to in (STAGING, PRODUCTION))
+            self.is_edited = to != self.stages[number]
+
+    @precondition(lambda self: self.is_edited)
+    @rule()
+    def is_reverted(self) -> None:
+        assert reconcile.reconcile(self.at, "revert")
+        self.is_edited = False
+
+    @invariant()
+    def there_is_one_champion_and_the_ledger_says_the_same(self) -> None:
+        if self.is_edited:
+            return
+        found = moving.stages(self.at)
+        assert {number: stage for number, (stage, _) in found.items()} == self.stages
+        assert [n for n, (_, aliases) in found.items() if "champion" in aliases] == [self.champion]
+        assert moves.drift(self.at, chronicle.entries(self.at)) == []
+
+    def teardown(self) -> None:
+        if hasattr(self, "at"):
+            entries = chronicle.all_entries(self.at.settings)
+            assert moving.whole(entries)
+            assert chronicle.fault(self.at.client, entries) is None
+            self.at.spool.close()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Version 1 is in Production."""
+    place = tmp_path_factory.mktemp("moves")
+    assert run("ratchet", "run", "-c", moving.task_in(place), cwd=place).returncode == 0
+    return place
+
+
+def test_in_any_order_of_moves_reviews_kills_and_edits_there_is_one_champion(
+    store: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "identity", lambda: {"account": "", "person": "reviewer", "host": "elsewhere"})
+    Versions.store, Versions.place = store, workplace / "place"
+    often = settings(
+        max_examples=times(4, 60), stateful_step_count=times(12, 30), deadline=None,
+        suppress_health_check=list(HealthCheck), print_blob=True,
+    )  # fmt: skip
+    run_state_machine_as_test(Versions, settings=often)
