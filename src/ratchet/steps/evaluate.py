@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ratchet.adapters import records, registry
+from ratchet.adapters import models, records, registry
 from ratchet.adapters.registry import Version
 from ratchet.adapters.runs import Run
 from ratchet.config import METRICS, Task
@@ -78,7 +78,7 @@ def _judge(
     task, kind, cost = session.task, prepared.kind, session.task.decision.cost
     rows = prepared.rows("test")
     truth = prepared.target(rows)
-    judged = judge_scorer(registry.load_scorer(trained.model_uri), rows, truth)
+    judged = judge_scorer(models.load_scorer(trained.model_uri), rows, truth)
     others = _baselines(task, prepared, rows, truth)
     found = metrics.usual(kind, judged, cost)
     spread = metrics.intervals(kind, judged, cost, task.search.seed)
@@ -126,7 +126,7 @@ def _champion(
     if champion is None:
         return None
     about: dict[str, Any] = {"version": champion.number, "reason": None, "metrics": {}}
-    scorer = registry.load_scorer(champion.uri)
+    scorer = models.load_scorer(champion.uri)
     columns = {name: "number" if kind == "number" else "text" for name, kind in prepared.about["columns"].items()}
     changed = [name for name, kind in scorer.encoder.inputs.items() if columns.get(name) != kind]
     if scorer.kind != prepared.kind or list(scorer.classes) != prepared.classes:

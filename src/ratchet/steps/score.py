@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from ratchet.adapters import delimited, files, registry, sources
+from ratchet.adapters import delimited, files, models, registry, sources
 from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import quoted
@@ -55,7 +55,7 @@ def score(session: Session, source: str, output: Path, stage: str, parent: Run |
         session.progress.step("score", "running")
         read = next(iter(session.task.data.sources.values())).read.model_copy(update={"types": {}})
         table = sources.locate("input", Source(uris=(source,), read=read), session.settings)
-        rows = _write(session, table, registry.load_scorer(version.uri), output)
+        rows = _write(session, table, models.load_scorer(version.uri), output)
         run.log_params({"input": table.origin, "output": output, "model_uri": version.uri})
         run.log_metrics({"rows": float(rows)})
         session.progress.step("score", "done")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from ratchet.adapters import database, records, registry, runs, sending, sources
+from ratchet.adapters import database, models, records, runs, sending, sources
 from ratchet.adapters.patience import Patience, is_away
 from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
@@ -106,7 +106,7 @@ class Session:
     def downloaded(self, uri: str) -> Iterator[Path]:
         """The local folder of a model: its own place where that is here, else a copy that is removed at the end."""
         with self.work_folder() as place:
-            yield registry.download(uri, place if self.settings.tracking_uri.startswith("http") else None)
+            yield models.download(uri, place if self.settings.tracking_uri.startswith("http") else None)
 
     def do(self, step: "Step[Result]", parent: Run | None) -> Result:
         """Do the work in a run of its own, or recall the newest finished run whose inputs were the same.

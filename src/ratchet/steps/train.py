@@ -8,7 +8,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
-from ratchet.adapters import database, gpu, registry, schema, search, study, tracking
+from ratchet.adapters import database, gpu, models, schema, search, study, tracking
 from ratchet.adapters.runs import Run
 from ratchet.adapters.study import Trial
 from ratchet.config import METRICS, Task
@@ -52,7 +52,7 @@ def train(session: Session, parent: Run | None = None) -> Trained:
 
     def recall(run_id: str) -> Trained:
         tags = session.client.get_run(run_id).data.tags
-        return Trained(tags.get("ratchet.reused", run_id), tags[registry.MODEL])
+        return Trained(tags.get("ratchet.reused", run_id), tags[models.MODEL])
 
     def work(run: Run) -> None:
         gpu.require(session.task.search.device)
@@ -68,7 +68,7 @@ def train(session: Session, parent: Run | None = None) -> Trained:
         if other := session.finished_if_known("train", digest_of(own)):
             found = recall(other)
             # The run that made the model: the other one may itself have taken it from a third.
-            run.set_tags({"ratchet.reused": found.run_id, registry.MODEL: found.model_uri})
+            run.set_tags({"ratchet.reused": found.run_id, models.MODEL: found.model_uri})
             return
         best = study.best(trials, bench.metric)
         if best is None:
