@@ -41,10 +41,10 @@ def trained(place: Path) -> tuple[Any, Path, pd.DataFrame]:
     task = task.model_copy(update={"search": override(task.search, models=["xgboost"], trials=6)})
     settings = Settings.from_env()
     session = Session(task, settings, tracking.client(settings), Quiet())
-    uri = train.train(session).model_uri
-    scorer = models.load_scorer(uri)
+    model = train.train(session).model
+    scorer = session.scorer(model)
     rows = preprocess.preprocess(session).rows("test")[list(scorer.encoder.inputs)]
-    return scorer, models.download(uri), rows
+    return scorer, models.fetched(session.client, model, place), rows
 
 
 def pipeline(scorer: Any, model: Path, rows: pd.DataFrame) -> Any:

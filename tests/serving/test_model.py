@@ -106,7 +106,7 @@ def test_compiled_files_beside_the_source_do_not_make_another_version(plain):
 
 @pytest.fixture
 def logged(workplace, plain, other):
-    """The two versions as logged models of one run: their addresses."""
+    """The two versions as logged models, fetched: their folders."""
     import mlflow
 
     from ratchet.adapters import models, tracking
@@ -120,13 +120,17 @@ def logged(workplace, plain, other):
         "requirements": [f"mlflow=={mlflow.__version__}"],
         "metadata": {"task": "small"},
     }
-    uris = []
+    folders = []
     for scorer in (plain, other):
-        folder = workplace / f"logged {len(uris)}"
+        folder = workplace / f"logged {len(folders)}"
         shutil.copytree(scorer, folder / models.SCORER)
         shutil.copy(model.__file__, folder / models.ENTRY)
-        uris.append(models.log_model(client, client.create_run("0").info.run_id, folder, about))
-    yield uris
+        run_id = client.create_run("0").info.run_id
+        uri = models.log_model(client, run_id, folder, about)
+        place = workplace / f"fetched {len(folders)}"
+        place.mkdir()
+        folders.append(models.fetched(client, models.Model(uri, uri, run_id, {}), place))
+    yield folders
     mlflow.set_tracking_uri(None)
 
 
@@ -146,10 +150,10 @@ def test_a_logged_model_answers_through_mlflow_as_its_scorer_does_and_holds_no_p
 
     from ratchet.adapters import models
 
-    model = mlflow.pyfunc.load_model(logged[1])
+    model = mlflow.pyfunc.load_model(str(logged[1]))
     rows = ROWS[:3]
     assert list(model.predict(rows)) == models.load_scorer(logged[1]).predict(rows)
     json.dumps(model.predict(rows))
-    files = [file for file in models.download(logged[1]).rglob("*") if file.is_file()]
+    files = [file for file in logged[1].rglob("*") if file.is_file()]
     assert not [file for file in files if file.suffix in (".pkl", ".pickle", ".skops", ".joblib", ".pyc")]
     assert {"scorer.json", "predict.py"} <= {file.name for file in files}

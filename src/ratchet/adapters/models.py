@@ -1,31 +1,73 @@
-"""Logged models: a scorer becomes one, and is found, fetched and loaded again."""
+"""Logged models: a scorer becomes one, with a manifest of its files, and no other than that one is ever loaded.
+
+MLflow checks no digest when it loads a model: whoever may write to the artifact store could have any code run.
+"""
 
 import hashlib
+import json
+import os
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ratchet.adapters import copies, signatures
+from ratchet.adapters.copies import MEND
 from ratchet.adapters.patience import made_once
-from ratchet.errors import Away
+from ratchet.adapters.registry import Version
+from ratchet.errors import Away, ModelError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SCORER, ENTRY = "scorer", "model.py"
 MANIFEST = "manifest.json"  # artifact of the run that logged it: the sha256 of each file of the model
+DIGEST = "ratchet.manifest"  # tag of that run, and of a version: the digest of the manifest
 MODEL = "ratchet.model_uri"  # tag of a run: the model that it made or judged
+PICKLE_OFF = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}  # environment of whatever loads a model
+NAMED = 3  # files, in an error
 
 
-def log_model(client: "MlflowClient", run_id: str, folder: Path, about: Mapping[str, Any]) -> str:
+@dataclass(frozen=True)
+class Model:
+    """A logged model that is to be loaded. name: as people know it; run_id: of the run that logged it.
+
+    claims: what the digest of its manifest is said to be, by who says it; the tag of its run is always asked.
+    """
+
+    name: str
+    uri: str
+    run_id: str
+    claims: Mapping[str, str]
+
+
+def of_version(version: Version) -> Model:
+    """Return the model of a version.
+
+    Raises ModelError if it was registered before versions carried the digest of a manifest.
+    """
+    name = f"{version.name} version {version.number}"
+    if DIGEST not in version.tags:
+        raise ModelError(
+            f"{name}: has no tag {DIGEST}, so nobody can tell whether it is the model that was judged; it comes from an"
+            " older release, or the tag was removed: train again with ratchet run"
+        )
+    return Model(name, version.uri, version.run_id, {f"the tag {DIGEST} of {name}": version.tags[DIGEST]})
+
+
+def log_model(
+    client: "MlflowClient", run_id: str, folder: Path, about: Mapping[str, Any], key: Path | None = None
+) -> str:
     """Log a scorer as an MLflow model of the run, unless it is there; return its URI, `models:/<model id>`.
 
     One that an earlier call began and did not finish is written over.
     It is read back and compared before the run names it, so no version ever stands on a model that is not whole.
     folder: holds the scorer's folder and the file that MLflow copies into the model and runs to load it, as SCORER and
-    ENTRY; about: signature columns (`inputs`, `outputs`: name -> (type, required)), `requirements` and `metadata`.
-    Raises Away if it came back as another one.
+    ENTRY; about: signature columns (`inputs`, `outputs`: name -> (type, required)), `requirements` and `metadata`;
+    key: the private one that signs it. Raises Away if it came back as another one.
     """
     import mlflow
     from mlflow.models import Model, ModelSignature
@@ -58,36 +100,104 @@ def log_model(client: "MlflowClient", run_id: str, folder: Path, about: Mapping[
         )
     uri = f"models:/{made.model_id}"
     with tempfile.TemporaryDirectory() as place:
-        came = download(uri, Path(place))
-        (came / "registered_model_meta").unlink(missing_ok=True)  # MLflow's, of the download itself
-        if digests(came / "artifacts" / SCORER) != digests(folder / SCORER):
+        came = copies.copied(uri, Path(place) / "model")
+        if copies.digests(came / "artifacts" / SCORER) != copies.digests(folder / SCORER):
             raise Away(f"{uri}: what is in the store is not what was sent")
-        client.log_dict(run_id, digests(came), MANIFEST)
+        manifest = copies.digests(came)
+        client.log_dict(run_id, manifest, MANIFEST)
+        if key:
+            signature = Path(place) / signatures.SIGNATURE
+            signatures.sign(came, key, signature)
+            client.log_artifact(run_id, str(signature))
+    client.set_tag(run_id, DIGEST, manifest_digest(manifest))
     client.set_tag(run_id, MODEL, uri)  # last: with it the model is whole
     return uri
 
 
-def digests(folder: Path) -> dict[str, str]:
-    """Return the sha256 of each file below a folder, by its path there."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+def manifest_digest(manifest: Any) -> str:
+    """Return the one sha256 that stands for a manifest, however it is laid out in its file."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def load_scorer(uri: str) -> Any:
-    """Return the scorer inside a logged model, run by the model's own code."""
+def fetched(client: "MlflowClient", model: Model, place: Path, public_key: Path | None = None) -> Path:
+    """Copy a model into an empty folder of one's own; return where it lies there, once it is the one that was trained.
+
+    Who changes the store afterwards changes nothing here. public_key: by whose other half it must be signed.
+    Raises ModelError, with the names of the files, if anything was changed, added, removed or is a link.
+    """
+    try:
+        return _checked(client, model, place, public_key)
+    except ModelError as error:
+        raise ModelError(f"{model.name}: {error}") from None
+
+
+def load_scorer(folder: Path) -> Any:
+    """Return the scorer inside a model that was fetched, run by the model's own code; pickle is off."""
     import mlflow
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_pickle():
         warnings.simplefilter("ignore")
-        return mlflow.pyfunc.load_model(uri).unwrap_python_model().scorer
+        return mlflow.pyfunc.load_model(str(folder)).unwrap_python_model().scorer
 
 
-def download(uri: str, target: Path | None = None) -> Path:
-    """Return the local folder of a model."""
-    import mlflow
+def _checked(client: "MlflowClient", model: Model, place: Path, public_key: Path | None) -> Path:
+    manifest = _manifest(client, model, place)
+    folder = copies.copied(model.uri, place / "model")
+    if odd := copies.differences(manifest, folder):
+        more = f" and {len(odd) - NAMED} more" if len(odd) > NAMED else ""
+        raise ModelError(f"{'; '.join(odd[:NAMED])}{more}: {MEND}")
+    if public_key:
+        signature = _artifact(client, model.run_id, signatures.SIGNATURE, place)
+        if signature is None:
+            raise ModelError(
+                f"is not signed (run {model.run_id} has no {signatures.SIGNATURE}), and {signatures.PUBLIC} asks for"
+                f" it: train again with {signatures.PRIVATE} and --force"
+            )
+        signatures.verify(folder, public_key, signature)
+    return folder
 
-    return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(target) if target else None))
+
+def _manifest(client: "MlflowClient", model: Model, place: Path) -> dict[str, str]:
+    """Return the manifest of a model; all who know its digest must agree on it."""
+    tag = client.get_run(model.run_id).data.tags.get(DIGEST)
+    if tag is None:
+        raise ModelError(
+            f"its run {model.run_id} has no tag {DIGEST}, so nobody can tell whether it is the model that"
+            " was trained: train again with --force"
+        )
+    claims = {**model.claims, f"the tag {DIGEST} of run {model.run_id}": tag}
+    kept = _artifact(client, model.run_id, MANIFEST, place)
+    if kept is None:
+        raise ModelError(f"{MANIFEST} of run {model.run_id} is gone: {MEND}")
+    try:
+        manifest: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
+    except ValueError:
+        manifest = {}
+    digest = manifest_digest(manifest)
+    odd = [who for who, claimed in claims.items() if claimed != digest]
+    if len(odd) == len(claims):
+        raise ModelError(f"{MANIFEST} of run {model.run_id} is not the one made at train: {MEND}")
+    if odd:
+        raise ModelError(f"{odd[0]} is not the digest of the manifest made at train: {MEND}")
+    return manifest
+
+
+def _artifact(client: "MlflowClient", run_id: str, name: str, place: Path) -> Path | None:
+    """Return an artifact as it is in the store now; None if it is not there."""
+    # Asked for by name a missing artifact of a server is retried for long; its list of names is not.
+    if name not in {entry.path for entry in client.list_artifacts(run_id)}:
+        return None
+    return Path(client.download_artifacts(run_id, name, str(place)))
+
+
+@contextmanager
+def _without_pickle() -> Iterator[None]:
+    former = {name: os.environ.get(name) for name in PICKLE_OFF}
+    os.environ.update(PICKLE_OFF)
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value

@@ -15,8 +15,8 @@ MOST_PARAMS, MOST_METRICS = 100, 900  # in one call; the server takes 100 and 1,
 Locked = Callable[[str], AbstractContextManager[None]]
 
 
-def send(client: "MlflowClient", locked: Locked, record: Record) -> None:
-    """Send one record. locked: the lock of a name, over all machines.
+def send(client: "MlflowClient", locked: Locked, record: Record, key: Path | None = None) -> None:
+    """Send one record. locked: the lock of a name, over all machines; key: the private one that signs models, if any.
 
     Raises what MLflow raises.
     """
@@ -34,7 +34,7 @@ def send(client: "MlflowClient", locked: Locked, record: Record) -> None:
             with locked(content["lock"]):
                 trialruns.settle(client, content["study"])
         case "model":
-            models.log_model(client, record.run, files, content)
+            models.log_model(client, record.run, files, content, key)
         case "end":
             client.set_terminated(record.run, content["status"], content["at_ms"])
 

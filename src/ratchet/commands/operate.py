@@ -37,14 +37,14 @@ def rollback(as_json: bool, **options: Any) -> None:
 def serve(stage: str, port: int, host: str, env_manager: str, as_json: bool, **options: Any) -> None:
     """Serve the version behind a stage with `mlflow models serve`, until it is stopped."""
     from ratchet import console
-    from ratchet.adapters import registry, servers
+    from ratchet.adapters import models, registry, servers
     from ratchet.operate import serve as operation
 
     with opened(as_json=as_json, **options) as session:
         version = registry.behind(session.client, session.task.name, stage)
         address = operation.Address(host, port or servers.free_port())
         with (
-            session.downloaded(version.uri) as folder,
+            session.fetched(models.of_version(version)) as folder,
             operation.serving(folder, address, env_manager, session.settings) as server,
         ):
             if as_json:

@@ -55,10 +55,10 @@ def _show_how_to_ask(session: "Session", version: Any, config: str, ask: bool) -
     import json
 
     from ratchet import console
-    from ratchet.adapters import servers
+    from ratchet.adapters import models, servers
     from ratchet.operate import serve
 
-    with session.downloaded(version.uri) as folder:
+    with session.fetched(models.of_version(version)) as folder:
         body = serve.sample_rows(folder)
         body["dataframe_records"] = body["dataframe_records"][:1]
         if ask:

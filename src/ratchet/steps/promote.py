@@ -1,10 +1,10 @@
 """Step 4: register the judged model, hold it against the gates, and move it through the stages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ratchet.adapters import database, ledger, process, registry, stops
+from ratchet.adapters import database, ledger, models, process, registry, stops
 from ratchet.adapters.ledger import Entry
 from ratchet.adapters.registry import NONE, PRODUCTION, STAGING, Version
 from ratchet.adapters.runs import Run
@@ -44,6 +44,7 @@ def promote(session: Session, to: Target = "production", parent: Run | None = No
 def _advance(session: Session, run: Run, evaluated: Evaluated, to: Target) -> Promoted:
     registry.settle(session.client, session.task.name)
     version = _register(session, evaluated)
+    _same_model(session, evaluated, version)
     _same_champion(session, evaluated, version)
     judged = {
         STAGING: gates.judge(session.task.gates.staging, evaluated.evidence, evaluated.report["kind"]),
@@ -67,6 +68,14 @@ def _advance(session: Session, run: Run, evaluated: Evaluated, to: Target) -> Pr
             registry.move(session.client, version, stage, remember=stage == PRODUCTION)
         version = registry.numbered(session.client, version.name, version.number)
     return Promoted(run.id, version, verdicts)
+
+
+def _same_model(session: Session, evaluated: Evaluated, version: Version) -> None:
+    """Raise ModelError unless the version is, file by file, the model that was judged."""
+    model = models.of_version(version)
+    judged = {f"evaluation.json of run {evaluated.run_id}": evaluated.report["manifest"]}
+    with session.fetched(replace(model, claims={**model.claims, **judged})):
+        pass
 
 
 def _same_champion(session: Session, evaluated: Evaluated, version: Version) -> None:

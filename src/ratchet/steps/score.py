@@ -55,7 +55,7 @@ def score(session: Session, source: str, output: Path, stage: str, parent: Run |
         session.progress.step("score", "running")
         read = next(iter(session.task.data.sources.values())).read.model_copy(update={"types": {}})
         table = sources.locate("input", Source(uris=(source,), read=read), session.settings)
-        rows = _write(session, table, models.load_scorer(version.uri), output)
+        rows = _write(session, table, session.scorer(models.of_version(version)), output)
         run.log_params({"input": table.origin, "output": output, "model_uri": version.uri})
         run.log_metrics({"rows": float(rows)})
         session.progress.step("score", "done")

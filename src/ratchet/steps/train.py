@@ -8,7 +8,8 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
-from ratchet.adapters import database, gpu, models, schema, search, study, tracking
+from ratchet.adapters import database, gpu, models, schema, search, signatures, study, tracking
+from ratchet.adapters.models import Model
 from ratchet.adapters.runs import Run
 from ratchet.adapters.study import Trial
 from ratchet.config import METRICS, Task
@@ -24,7 +25,7 @@ from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import PACKAGE, Session, Step, code_of, config_of, digest_of, key_of
 from ratchet.steps.trials import Recorder
 
-ORIGIN = ("ratchet.commit", "ratchet.config", "ratchet.data", "ratchet.lock", "ratchet.split")
+ORIGIN = ("ratchet.commit", "ratchet.config", "ratchet.data", "ratchet.lock", "ratchet.split", models.DIGEST)
 CODE = ("core/asked.py", "core/models", "core/decision.py", "core/features.py", "core/folds.py", "core/metrics.py",
         "scoring", "serving/model.py", "adapters/search.py", "adapters/study.py", "steps/bench.py", "steps/package.py",
         "steps/train.py")  # fmt: skip
@@ -38,6 +39,11 @@ class Trained:
 
     run_id: str
     model_uri: str
+
+    @property
+    def model(self) -> Model:
+        """What is loaded to judge it."""
+        return Model(self.model_uri, self.model_uri, self.run_id, {})
 
 
 def inputs(session: Session) -> dict[str, str]:
@@ -56,6 +62,7 @@ def train(session: Session, parent: Run | None = None) -> Trained:
 
     def work(run: Run) -> None:
         gpu.require(session.task.search.device)
+        signatures.require_key(session.settings.model_key)
         prepared = preprocess.preprocess(session, parent or run)
         bench = Bench(session.task, prepared, session.settings.threads)
         if bench.is_sample:
