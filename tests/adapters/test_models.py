@@ -375,6 +375,18 @@ def test_one_who_remembers_is_enough_where_file_manifest_and_tags_were_all_fitte
         store.client.set_tag(run_id, DIGEST, kept)
 
 
+def test_all_of_another_version_with_its_manifest_and_tags_is_still_that_of_another_run(store: Store) -> None:
+    run_id, kept = store.first.run_id, next(iter(store.first.claims.values()))
+    the_other_version_with_its_manifest(store)
+    forged = models.manifest_digest(copies.digests(store.folders[1]))
+    store.client.set_tag(run_id, DIGEST, forged)
+    try:
+        with pytest.raises(ModelError, match=f"small version 1: MLmodel is that of another run than {run_id}"):
+            store.fetched(replace(store.first, claims={"the tag of the version": forged}))
+    finally:
+        store.client.set_tag(run_id, DIGEST, kept)
+
+
 def test_a_version_of_an_older_release_is_told_to_be_trained_again(store: Store) -> None:
     version = registry.numbered(store.client, "small", 1)
     bare = {name: value for name, value in version.tags.items() if name != DIGEST}

@@ -101,9 +101,12 @@ def log_model(
     uri = f"models:/{made.model_id}"
     with tempfile.TemporaryDirectory() as place:
         came = copies.copied(uri, Path(place) / "model")
-        if copies.digests(came / "artifacts" / SCORER) != copies.digests(folder / SCORER):
-            raise Away(f"{uri}: what is in the store is not what was sent")
         manifest = copies.digests(came)
+        sent = {f"artifacts/{path}": digest for path, digest in copies.digests(folder).items()}
+        sent[ENTRY] = sent.pop(f"artifacts/{ENTRY}")
+        kept = {path: digest for path, digest in manifest.items() if path == ENTRY or path.startswith("artifacts/")}
+        if kept != sent:
+            raise Away(f"{uri}: what is in the store is not what was sent")
         client.log_dict(run_id, manifest, MANIFEST)
         if key:
             signature = Path(place) / signatures.SIGNATURE
@@ -141,13 +144,17 @@ def load_scorer(folder: Path) -> Any:
 
 
 def _checked(client: "MlflowClient", model: Model, place: Path, public_key: Path | None) -> Path:
-    manifest = _manifest(client, model, place)
+    run = client.get_run(model.run_id)
+    manifest = _manifest(model, run, place)
     folder = copies.copied(model.uri, place / "model")
     if odd := copies.differences(manifest, folder):
         more = f" and {len(odd) - NAMED} more" if len(odd) > NAMED else ""
         raise ModelError(f"{'; '.join(odd[:NAMED])}{more}: {MEND}")
+    # Where files, manifest and tags, or the signature, are all those of another version.
+    if f"run_id: {model.run_id}" not in (folder / "MLmodel").read_text(encoding="utf-8").splitlines():
+        raise ModelError(f"MLmodel is that of another run than {model.run_id}, which it is said to come from: {MEND}")
     if public_key:
-        signature = _artifact(client, model.run_id, signatures.SIGNATURE, place)
+        signature = _artifact(run, signatures.SIGNATURE, place)
         if signature is None:
             raise ModelError(
                 f"is not signed (run {model.run_id} has no {signatures.SIGNATURE}), and {signatures.PUBLIC} asks for"
@@ -157,16 +164,16 @@ def _checked(client: "MlflowClient", model: Model, place: Path, public_key: Path
     return folder
 
 
-def _manifest(client: "MlflowClient", model: Model, place: Path) -> dict[str, str]:
+def _manifest(model: Model, run: Any, place: Path) -> dict[str, str]:
     """Return the manifest of a model; all who know its digest must agree on it."""
-    tag = client.get_run(model.run_id).data.tags.get(DIGEST)
+    tag = run.data.tags.get(DIGEST)
     if tag is None:
         raise ModelError(
             f"its run {model.run_id} has no tag {DIGEST}, so nobody can tell whether it is the model that"
             " was trained: train again with --force"
         )
     claims = {**model.claims, f"the tag {DIGEST} of run {model.run_id}": tag}
-    kept = _artifact(client, model.run_id, MANIFEST, place)
+    kept = _artifact(run, MANIFEST, place)
     if kept is None:
         raise ModelError(f"{MANIFEST} of run {model.run_id} is gone: {MEND}")
     try:
@@ -182,12 +189,15 @@ def _manifest(client: "MlflowClient", model: Model, place: Path) -> dict[str, st
     return manifest
 
 
-def _artifact(client: "MlflowClient", run_id: str, name: str, place: Path) -> Path | None:
-    """Return an artifact as it is in the store now; None if it is not there."""
+def _artifact(run: Any, name: str, place: Path) -> Path | None:
+    """Return a copy of an artifact as it is in the store now; None if it is not there."""
+    from mlflow.artifacts import download_artifacts, list_artifacts
+
+    root = run.info.artifact_uri  # asked by the run's id MLflow would read the run twice more
     # Asked for by name a missing artifact of a server is retried for long; its list of names is not.
-    if name not in {entry.path for entry in client.list_artifacts(run_id)}:
+    if name not in {Path(entry.path).name for entry in list_artifacts(artifact_uri=root)}:
         return None
-    return Path(client.download_artifacts(run_id, name, str(place)))
+    return Path(download_artifacts(artifact_uri=f"{root}/{name}", dst_path=str(place)))
 
 
 @contextmanager

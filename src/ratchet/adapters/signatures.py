@@ -82,4 +82,4 @@ def _readable(variable: str, key: Path) -> Iterator[None]:
         raise ConfigError(f"{variable} ({key}): {error.strerror}; name {WANTED}") from None
     # An encrypted key is a TypeError, an RSA one, which has no curve, an AttributeError.
     except (ValueError, TypeError, AttributeError, UnsupportedAlgorithm):
-        raise ConfigError(f"{variable} ({key}): no key that can sign; name {WANTED}, without password") from None
+        raise ConfigError(f"{variable} ({key}): no such key; name {WANTED}, without password") from None
