@@ -65,7 +65,7 @@ def cell(name: str, seed: int) -> dict[str, Any]:
     """Preprocess, train and judge in a fresh store."""
     with tempfile.TemporaryDirectory() as place:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{Path(place) / 'mlflow.db'}"
-        from ratchet.adapters import registry, tracking
+        from ratchet.adapters import tracking
         from ratchet.console import Quiet
         from ratchet.core import metrics
         from ratchet.settings import Settings
@@ -78,7 +78,7 @@ def cell(name: str, seed: int) -> dict[str, Any]:
         trained = train.train(session)
         prepared = preprocess.preprocess(session)
         rows = prepared.rows("test")
-        truth, scorer = prepared.target(rows), registry.load_scorer(trained.model_uri)
+        truth, scorer = prepared.target(rows), session.scorer(trained.model)
         metric, cost = PUBLISHED[name][0], session.task.decision.cost
         logged = session.client.get_run(trained.run_id).data
         found = {

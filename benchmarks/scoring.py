@@ -29,7 +29,7 @@ WARM_UP, ONE, MANY = 20, 300, 30
 def trained(place: Path) -> tuple[Any, Path, pd.DataFrame]:
     """Train churn with trees only; return the loaded scorer, the model's folder and test rows as callers send them."""
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{place / 'mlflow.db'}"
-    from ratchet.adapters import registry, tracking
+    from ratchet.adapters import models, tracking
     from ratchet.config import override
     from ratchet.console import Quiet
     from ratchet.settings import Settings
@@ -41,10 +41,10 @@ def trained(place: Path) -> tuple[Any, Path, pd.DataFrame]:
     task = task.model_copy(update={"search": override(task.search, models=["xgboost"], trials=6)})
     settings = Settings.from_env()
     session = Session(task, settings, tracking.client(settings), Quiet())
-    uri = train.train(session).model_uri
-    scorer = registry.load_scorer(uri)
+    model = train.train(session).model
+    scorer = session.scorer(model)
     rows = preprocess.preprocess(session).rows("test")[list(scorer.encoder.inputs)]
-    return scorer, registry.download(uri), rows
+    return scorer, models.fetched(session.client, model, place), rows
 
 
 def pipeline(scorer: Any, model: Path, rows: pd.DataFrame) -> Any:

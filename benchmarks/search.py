@@ -98,7 +98,7 @@ def ratchet(name: str, seed: int) -> dict[str, Any]:
     from sklearn.metrics import roc_auc_score
 
     with tempfile.TemporaryDirectory() as place:
-        from ratchet.adapters import records, registry, study
+        from ratchet.adapters import records, study
         from ratchet.steps import preprocess, train
         from ratchet.steps.bench import Bench
 
@@ -119,7 +119,7 @@ def ratchet(name: str, seed: int) -> dict[str, Any]:
             return float(roc_auc_score(truth, fitted.model.margins(test)))
 
         done = [(t.times_ms[1] / 1000 - began, t.score, t.number) for t in complete]
-        scorer = registry.load_scorer(trained.model_uri)
+        scorer = session.scorer(trained.model)
         return {
             "test_auc": float(roc_auc_score(truth, scorer.scores(rows))),
             "wall_s": wall_s,

@@ -23,6 +23,10 @@ class TrainError(RatchetError):
     """No model could be trained."""
 
 
+class ModelError(RatchetError):
+    """A model in the store is not the one that was trained, or nobody can tell."""
+
+
 class GateRefused(RatchetError):
     """A version does not meet the gates of the stage it wants to enter.
 

@@ -28,6 +28,8 @@ class Settings:
     home: Path
     threads: int = 1
     patience_s: float = PATIENCE_S
+    model_key: Path | None = None
+    model_public_key: Path | None = None
 
     @property
     def downloads(self) -> Path:
@@ -36,7 +38,7 @@ class Settings:
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read MLFLOW_TRACKING_URI, RATCHET_DATABASE_URL and RATCHET_DATA.
+        """Read MLFLOW_TRACKING_URI and the variables that begin with RATCHET_.
 
         The home folder `.ratchet` lies beside the SQLite tracking store, so that a run from a git URL, which
         happens in a temporary clone, finds its study again.
@@ -56,7 +58,13 @@ class Settings:
         data_folders = tuple(Path(folder) for folder in folders.split(":") if folder) or (Path("data"),)
         said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
         threads = int(said) if said.isdigit() and int(said) else os.cpu_count() or 1
-        return cls(tracking_uri, database_url, data_folders, home, threads, _patience_s())
+        keys = (_path("RATCHET_MODEL_KEY"), _path("RATCHET_MODEL_PUBLIC_KEY"))
+        return cls(tracking_uri, database_url, data_folders, home, threads, _patience_s(), *keys)
+
+
+def _path(name: str) -> Path | None:
+    said = os.environ.get(name)
+    return Path(said).absolute() if said else None
 
 
 def _patience_s() -> float:

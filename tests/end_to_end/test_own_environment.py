@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ratchet.adapters import registry, tracking
+from ratchet.adapters import models, registry, tracking
 from ratchet.settings import Settings
 from tests.end_to_end.commands import BIN, environment
 from tests.end_to_end.conftest import Served
@@ -25,8 +25,9 @@ print(json.dumps(model.predict(pandas.DataFrame(rows, dtype=object).infer_object
 
 def test_the_model_answers_in_a_clean_environment_as_it_does_here(table_model: Served, tmp_path: Path) -> None:
     settings = Settings(f"sqlite:///{table_model.place / 'mlflow.db'}", "", (), tmp_path)
-    version = registry.behind(tracking.client(settings), "applicants", "Production")
-    model = registry.download(version.uri)
+    client = tracking.client(settings)
+    version = registry.behind(client, "applicants", "Production")
+    model = models.fetched(client, models.of_version(version), tmp_path)
     python = tmp_path / "env" / "bin" / "python"
     for words in (["venv", "--quiet", "--python", sys.executable, tmp_path / "env"],
                   ["pip", "install", "--quiet", "--python", python, "-r", model / "requirements.txt"]):  # fmt: skip
@@ -36,7 +37,7 @@ def test_the_model_answers_in_a_clean_environment_as_it_does_here(table_model: S
         [python, "-c", ASK, model], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
     assert asked.returncode == 0, asked.stderr
-    here = registry.load_scorer(version.uri).predict(_sample(model))
+    here = models.load_scorer(model).predict(_sample(model))
     assert json.loads(asked.stdout.splitlines()[-1]) == here
 
 

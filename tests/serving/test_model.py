@@ -106,10 +106,10 @@ def test_compiled_files_beside_the_source_do_not_make_another_version(plain):
 
 @pytest.fixture
 def logged(workplace, plain, other):
-    """The two versions as logged models of one run: their addresses."""
+    """The two versions as logged models, fetched: their folders."""
     import mlflow
 
-    from ratchet.adapters import registry, tracking
+    from ratchet.adapters import models, tracking
     from ratchet.serving import model
     from ratchet.settings import Settings
 
@@ -120,36 +120,40 @@ def logged(workplace, plain, other):
         "requirements": [f"mlflow=={mlflow.__version__}"],
         "metadata": {"task": "small"},
     }
-    uris = []
+    folders = []
     for scorer in (plain, other):
-        folder = workplace / f"logged {len(uris)}"
-        shutil.copytree(scorer, folder / registry.SCORER)
-        shutil.copy(model.__file__, folder / registry.ENTRY)
-        uris.append(registry.log_model(client, client.create_run("0").info.run_id, folder, about))
-    yield uris
+        folder = workplace / f"logged {len(folders)}"
+        shutil.copytree(scorer, folder / models.SCORER)
+        shutil.copy(model.__file__, folder / models.ENTRY)
+        run_id = client.create_run("0").info.run_id
+        uri = models.log_model(client, run_id, folder, about)
+        place = workplace / f"fetched {len(folders)}"
+        place.mkdir()
+        folders.append(models.fetched(client, models.Model(uri, uri, run_id, {}), place))
+    yield folders
     mlflow.set_tracking_uri(None)
 
 
 def test_two_logged_models_whose_code_differs_answer_each_by_its_own_code(logged, plain, other):
-    from ratchet.adapters import registry
+    from ratchet.adapters import models
 
     shutil.rmtree(plain)
     shutil.rmtree(other)
-    first, second = map(registry.load_scorer, logged)
+    first, second = map(models.load_scorer, logged)
     np.testing.assert_allclose(probabilities(first), EXPECTED)
     np.testing.assert_allclose(probabilities(second), 0.25 + EXPECTED / 2)
-    np.testing.assert_allclose(probabilities(registry.load_scorer(logged[0])), EXPECTED)
+    np.testing.assert_allclose(probabilities(models.load_scorer(logged[0])), EXPECTED)
 
 
 def test_a_logged_model_answers_through_mlflow_as_its_scorer_does_and_holds_no_pickle(logged):
     import mlflow
 
-    from ratchet.adapters import registry
+    from ratchet.adapters import models
 
-    model = mlflow.pyfunc.load_model(logged[1])
+    model = mlflow.pyfunc.load_model(str(logged[1]))
     rows = ROWS[:3]
-    assert list(model.predict(rows)) == registry.load_scorer(logged[1]).predict(rows)
+    assert list(model.predict(rows)) == models.load_scorer(logged[1]).predict(rows)
     json.dumps(model.predict(rows))
-    files = [file for file in registry.download(logged[1]).rglob("*") if file.is_file()]
+    files = [file for file in logged[1].rglob("*") if file.is_file()]
     assert not [file for file in files if file.suffix in (".pkl", ".pickle", ".skops", ".joblib", ".pyc")]
     assert {"scorer.json", "predict.py"} <= {file.name for file in files}

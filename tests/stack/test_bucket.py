@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ratchet.adapters import buckets, registry
+from ratchet.adapters import buckets, copies
 from ratchet.operate.stack import BUCKET, Stack
 from tests.end_to_end.commands import environment, run
 from tests.faults.counts import times
@@ -23,7 +23,7 @@ def copied(stack: Stack, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
     """What the bucket itself holds, asked past the proxy by which it came: path below a prefix -> sha256."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{stack.ports.bucket}")
     buckets.copy_out(f"gs://{BUCKET}", folder)
-    return lambda prefix: registry.digests(folder / prefix)
+    return lambda prefix: copies.digests(folder / prefix)
 
 
 def place(uri: str) -> str:

@@ -1,7 +1,7 @@
 """Whatever is done to versions in whatever order: one champion, and a ledger that says who and how."""
 
 import os
-import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,10 +65,10 @@ class Versions(RuleBasedStateMachine):
 
     @initialize()
     def begins(self) -> None:
-        shutil.rmtree(self.place, ignore_errors=True)
-        self.place.mkdir()
-        os.chdir(self.place)
-        self.at = moving.session(moving.copied(self.store, self.place))
+        place = Path(tempfile.mkdtemp(dir=self.place))  # a new one each time: MLflow keeps a store open by its name
+        os.environ.pop("MLFLOW_TRACKING_URI", None)  # which MLflow sets to the store before
+        os.chdir(place)
+        self.at = moving.session(moving.copied(self.store, place))
         self.stages = {1: PRODUCTION}
         self.former: dict[int, int | None] = {1: None}  # of each champion, whom it was promoted over
         self.is_edited = False
@@ -189,7 +189,7 @@ def test_in_any_order_of_moves_reviews_kills_and_edits_there_is_one_champion(
     store: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "identity", lambda: {"account": "", "person": "reviewer", "host": "elsewhere"})
-    Versions.store, Versions.place = store, workplace / "place"
+    Versions.store, Versions.place = store, workplace
     often = settings(
         max_examples=times(4, 60), stateful_step_count=times(12, 30), deadline=None,
         suppress_health_check=list(HealthCheck), print_blob=True,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratchet.adapters import process, records, registry
+from ratchet.adapters import models, process, records
 from ratchet.adapters.outbox import Record
 from ratchet.adapters.patience import made_once
 from ratchet.adapters.records import STEP, TASK
@@ -85,10 +85,10 @@ class Run:
         self._log("data", {"name": name, "digest": digest, "origin": origin, "context": context})
 
     def log_model(self, scorer: Path, entry_point: Path, about: Mapping[str, Any]) -> None:
-        """Log a scorer's folder as the run's model; see `registry.log_model`."""
+        """Log a scorer's folder as the run's model; see `models.log_model`."""
         room = self.spool.room()
-        shutil.copytree(scorer, room / registry.SCORER)
-        shutil.copy(entry_point, room / registry.ENTRY)
+        shutil.copytree(scorer, room / models.SCORER)
+        shutil.copy(entry_point, room / models.ENTRY)
         self._log("model", about, room)
 
     def log_trial(self, entry: Mapping[str, Any], lock: str) -> None:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratchet.adapters import registry, trialruns
+from ratchet.adapters import models, trialruns
 from ratchet.adapters.outbox import Record
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ MOST_PARAMS, MOST_METRICS = 100, 900  # in one call; the server takes 100 and 1,
 Locked = Callable[[str], AbstractContextManager[None]]
 
 
-def send(client: "MlflowClient", locked: Locked, record: Record) -> None:
-    """Send one record. locked: the lock of a name, over all machines.
+def send(client: "MlflowClient", locked: Locked, record: Record, key: Path | None = None) -> None:
+    """Send one record. locked: the lock of a name, over all machines; key: the private one that signs models, if any.
 
     Raises what MLflow raises.
     """
@@ -34,7 +34,7 @@ def send(client: "MlflowClient", locked: Locked, record: Record) -> None:
             with locked(content["lock"]):
                 trialruns.settle(client, content["study"])
         case "model":
-            registry.log_model(client, record.run, files, content)
+            models.log_model(client, record.run, files, content, key)
         case "end":
             client.set_terminated(record.run, content["status"], content["at_ms"])
 

@@ -41,12 +41,13 @@ def serve(stage: str, port: int, host: str, env_manager: str, as_json: bool, **o
     from ratchet import console
     from ratchet.adapters import registry, servers
     from ratchet.operate import serve as operation
+    from ratchet.steps import chronicle
 
     with opened(as_json=as_json, **options) as session:
         version = registry.behind(session.client, session.task.name, stage)
         address = operation.Address(host, port or servers.free_port())
         with (
-            session.downloaded(version.uri) as folder,
+            session.fetched(chronicle.model_of(session, version)) as folder,
             operation.serving(folder, address, env_manager, session.settings) as server,
         ):
             if as_json:

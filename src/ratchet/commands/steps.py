@@ -57,8 +57,9 @@ def _show_how_to_ask(session: "Session", version: Any, config: str, ask: bool) -
     from ratchet import console
     from ratchet.adapters import servers
     from ratchet.operate import serve
+    from ratchet.steps import chronicle
 
-    with session.downloaded(version.uri) as folder:
+    with session.fetched(chronicle.model_of(session, version)) as folder:
         body = serve.sample_rows(folder)
         body["dataframe_records"] = body["dataframe_records"][:1]
         if ask:

@@ -111,7 +111,7 @@ def differences(entries: Sequence[Entry], registry: Mapping[int, Seen]) -> list[
     recorded, found = stages(entries), []
     for number in sorted({*recorded, *registry}):
         known, seen = recorded.get(number, NONE), registry.get(number)
-        if lost := _lost(number, known, seen, _manifest(entries, number)):
+        if lost := _lost(number, known, seen, manifest_of(entries, number)):
             found.append(Difference(number, known, seen.stage if seen else GONE, lost, is_revertible=False))
         elif seen and (text := _moved(number, known, seen)):
             found.append(Difference(number, known, seen.stage, text))
@@ -136,6 +136,7 @@ def _moved(number: int, known: str, seen: Seen) -> str:
     return f"version {number} in {seen.stage} bears {', '.join(seen.aliases) or 'no alias'}" if wrong else ""
 
 
-def _manifest(entries: Sequence[Entry], version: int) -> str:
+def manifest_of(entries: Sequence[Entry], version: int) -> str:
+    """Return the digest of the manifest with which a version was moved last; empty if it never was."""
     moves = (e.change for e in reversed(entries) if e.phase == DONE and e.change.action in MOVING)
     return next((change.manifest for change in moves if change.version == version), "")

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from ratchet.adapters import buckets, postgres, registry
+from ratchet.adapters import buckets, copies, postgres
 from ratchet.errors import DataError, ServerError
 
 DATABASES = ("mlflow", "mlflow_auth", "ratchet")
@@ -35,7 +35,7 @@ def backup(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
             _run("pg_dump", "--format=custom", f"--file={partial / f'{name}.dump'}", name)
             tell(f"database {name}: {(partial / f'{name}.dump').stat().st_size / 1e6:.1f} MB")
         tell(f"{bucket}: {buckets.copy_out(bucket, partial / FILES)} files")
-        (partial / MANIFEST).write_text(json.dumps(registry.digests(partial), indent=1), encoding="utf-8")
+        (partial / MANIFEST).write_text(json.dumps(copies.digests(partial), indent=1), encoding="utf-8")
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -49,7 +49,7 @@ def restore(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
     manifest = folder / MANIFEST
     if not manifest.exists():
         raise DataError(f"{folder}: no backup, or one that did not come to its end: {MANIFEST} is not in it")
-    expected, found = json.loads(manifest.read_text(encoding="utf-8")), registry.digests(folder)
+    expected, found = json.loads(manifest.read_text(encoding="utf-8")), copies.digests(folder)
     del found[MANIFEST]
     if odd := sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name)):
         raise DataError(f"{folder}: {odd[0]} is not what was backed up ({len(odd)} such); take another backup")

@@ -5,7 +5,7 @@ from ratchet.adapters.registry import Version
 from ratchet.core import history
 from ratchet.errors import RatchetError
 from ratchet.stages import PRODUCTION, ROLLBACK
-from ratchet.steps import moves
+from ratchet.steps import chronicle, moves
 from ratchet.steps.session import Session
 
 
@@ -32,6 +32,8 @@ def rollback(session: Session, to: int | None = None, why: str = "") -> tuple[Ve
         if number not in known:
             raise RatchetError(f"{name}: there is no version {number} any more; nothing was changed")
         moves.require_allowed(known[number], ROLLBACK, PRODUCTION, entries)
+        with session.fetched(chronicle.model_of(session, known[number])):
+            pass  # it can still be loaded, and is the model that was in Production then
         change = moves.change_of(known[number], ROLLBACK, PRODUCTION, entries, why)
         moves.made(session, run, known[number], change)
         return left, registry.numbered(session.client, name, number)

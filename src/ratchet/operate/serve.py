@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import requests
 
-from ratchet.adapters import servers
+from ratchet.adapters import models, servers
 from ratchet.errors import ServerError
 from ratchet.settings import SERVE_HOST, Settings
 
@@ -62,11 +62,14 @@ def serving(model: Path, address: Address, env_manager: str, settings: Settings)
     log = settings.home / f"serve-{port}.log"
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "-h", host, "-p", str(port),
                "--env-manager", env_manager]  # fmt: skip
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "MLFLOW_TRACKING_URI": settings.tracking_uri,
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    }
+    environment = (
+        os.environ
+        | models.PICKLE_OFF
+        | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        }
+    )
     url = f"http://{SERVE_HOST if host == '0.0.0.0' else host}:{port}"
     with servers.running("mlflow models serve", command, log, env=environment) as child:
         child.require(partial(servers.answers, f"{url}/ping"), START_S.get(env_manager, 900))

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ratchet.adapters import keys, ledger, process, records, webhook
+from ratchet.adapters import keys, ledger, models, process, records, webhook
 from ratchet.adapters.ledger import Tail
+from ratchet.adapters.models import Model
+from ratchet.adapters.registry import Version
 from ratchet.adapters.runs import Run
-from ratchet.core.history import of_task
+from ratchet.core.history import manifest_of, of_task
 from ratchet.core.ledger import DONE, FIRST, Change, Entry, Fault, Head, Who, fault_of, hashed
 from ratchet.errors import RatchetError, ServerError
 from ratchet.settings import Settings
@@ -32,6 +34,13 @@ def entries(session: Session) -> list[Entry]:
 def all_entries(settings: Settings) -> list[Entry]:
     """Return the entries of all tasks."""
     return [Entry.from_flat(row) for row in ledger.rows(settings)]
+
+
+def model_of(session: Session, version: Version) -> Model:
+    """Return the model of a version, as the ledger, the version and its run say it is; see `models.fetched`."""
+    model = models.of_version(version)
+    digest = manifest_of(entries(session), version.number)
+    return replace(model, claims={**model.claims, "the ledger": digest}) if digest else model
 
 
 def append(session: Session, run: Run, change: Change, phase: str = DONE, intent: int | None = None) -> Entry:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ratchet.adapters import records, registry
+from ratchet.adapters import models, records, registry
 from ratchet.adapters.registry import Version
 from ratchet.adapters.runs import Run
 from ratchet.config import METRICS, Task
@@ -16,12 +16,13 @@ from ratchet.core.decision import cheapest_threshold
 from ratchet.core.gates import Evidence
 from ratchet.core.metrics import Judged
 from ratchet.stages import PRODUCTION
-from ratchet.steps import preprocess, train
+from ratchet.steps import chronicle, preprocess, train
 from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import Session, Step, code_of, config_of, digest_of
 from ratchet.steps.train import Trained
 
 CODE = ("core/baselines.py", "core/metrics.py", "steps/evaluate.py")
+BY_HAND = "roll forward by hand: promote once with a gate on the bare figure instead of max_drop or min_gain"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _judge(
     task, kind, cost = session.task, prepared.kind, session.task.decision.cost
     rows = prepared.rows("test")
     truth = prepared.target(rows)
-    judged = judge_scorer(registry.load_scorer(trained.model_uri), rows, truth)
+    judged = judge_scorer(session.scorer(trained.model), rows, truth)
     others = _baselines(task, prepared, rows, truth)
     found = metrics.usual(kind, judged, cost)
     spread = metrics.intervals(kind, judged, cost, task.search.seed)
@@ -89,6 +90,7 @@ def _judge(
         "rows": len(rows),
         "train_run_id": trained.run_id,
         "model_uri": trained.model_uri,
+        "manifest": session.client.get_run(trained.run_id).data.tags[models.DIGEST],
         "split_digest": prepared.about["split_digest"],
         "metrics": found,
         "intervals": spread,
@@ -127,7 +129,12 @@ def _champion(
     if champion is None:
         return None
     about: dict[str, Any] = {"version": champion.number, "reason": None, "metrics": {}}
-    scorer = registry.load_scorer(champion.uri)
+    if models.DIGEST not in champion.tags:
+        return about | {
+            "reason": "the champion comes from a release without manifests, so nobody can tell whether it is the model"
+            f" that was judged; {BY_HAND}"
+        }
+    scorer = session.scorer(chronicle.model_of(session, champion))
     columns = {name: "number" if kind == "number" else "text" for name, kind in prepared.about["columns"].items()}
     changed = [name for name, kind in scorer.encoder.inputs.items() if columns.get(name) != kind]
     if scorer.kind != prepared.kind or list(scorer.classes) != prepared.classes:
@@ -136,8 +143,7 @@ def _champion(
         return about | {"reason": f"the champion reads the column {changed[0]!r}, which has gone or changed its kind"}
     if champion.tags.get("ratchet.split") != prepared.about["split_digest"]:
         about["reason"] = (
-            "the champion learned from another split of the data, so it may have seen the test rows; roll forward by"
-            " hand: promote once with a gate on the bare figure instead of max_drop or min_gain"
+            f"the champion learned from another split of the data, so it may have seen the test rows; {BY_HAND}"
         )
     judged = judge_scorer(scorer, rows, truth)
     return about | {"metrics": metrics.usual(prepared.kind, judged, session.task.decision.cost)}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from ratchet.adapters import database, registry, stops, webhook
+from ratchet.adapters import database, models, registry, stops, webhook
 from ratchet.adapters.registry import Version
 from ratchet.adapters.runs import Run
 from ratchet.core import history
@@ -19,7 +19,7 @@ from ratchet.stages import ALIASES, ARCHIVED, MOVES, PRODUCTION, ROLLBACK
 from ratchet.steps import chronicle
 from ratchet.steps.session import Session
 
-MANIFEST, DATA, CODE = "ratchet.manifest", "ratchet.data", "ratchet.commit"  # tags of a version
+DATA, CODE = "ratchet.data", "ratchet.commit"  # tags of a version
 # Tags too: its newest entry, its description without that, and where its newest gate report is in the UI.
 SHOWN, ABOUT, REPORT = "ratchet.ledger", "ratchet.about", "ratchet.gate_report"
 
@@ -60,7 +60,7 @@ def locked(session: Session, run: Run) -> Iterator[Board]:
 def drift(session: Session, entries: Sequence[Entry]) -> list[Difference]:
     """Return what the registry shows otherwise than the ledger."""
     found = registry.versions(session.client, session.task.name)
-    seen = {v.number: Seen(v.stage, v.aliases, v.tags.get(MANIFEST, "")) for v in found}
+    seen = {v.number: Seen(v.stage, v.aliases, v.tags.get(models.DIGEST, "")) for v in found}
     return history.differences(entries, seen)
 
 
@@ -71,7 +71,7 @@ def change_of(version: Version, action: str, to: str, entries: Sequence[Entry], 
     tags = version.tags
     return Change(
         version.name, version.number, action, version.stage, to, why, replaced,
-        manifest=tags.get(MANIFEST, ""), code=tags.get(CODE, ""), data=tags.get(DATA, ""),
+        manifest=tags.get(models.DIGEST, ""), code=tags.get(CODE, ""), data=tags.get(DATA, ""),
     )  # fmt: skip
 
 

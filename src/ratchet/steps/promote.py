@@ -12,7 +12,7 @@ from ratchet.core.gates import Verdict
 from ratchet.core.ledger import Change, Entry
 from ratchet.errors import GateRefused
 from ratchet.stages import NONE, PRODUCTION, PROMOTE, STAGING
-from ratchet.steps import evaluate, moves, train
+from ratchet.steps import chronicle, evaluate, moves, train
 from ratchet.steps.evaluate import Evaluated
 from ratchet.steps.session import Session, key_of
 
@@ -70,6 +70,10 @@ class _Case:
         """Return the version of the judged model, registered if it is not; what was judged last stands on it."""
         session, evaluated = self.session, self.evaluated
         version = _register(session, evaluated)
+        model = chronicle.model_of(session, version)
+        judged = {f"evaluation.json of run {evaluated.run_id}": evaluated.report["manifest"]}
+        with session.fetched(replace(model, claims={**model.claims, **judged})):
+            pass  # it is, file by file, the model that was judged
         tags = {evidence_tag(stage): self.evidence(version, stage) for stage in self.verdicts}
         report = f"#/experiments/{self.run.experiment_id}/runs/{self.run.id}/artifacts"
         tags |= {GATES: key_of((), gates_as_json(self.verdicts)), "ratchet.evaluate_run": evaluated.run_id,
@@ -81,7 +85,7 @@ class _Case:
         """Return the digest of all that a decision on the stage rests on; an approval expires with any of it."""
         champion = (self.evaluated.report["champion"] or {}).get("version")
         asked = [gate.model_dump() for gate in _asked(self.session, stage)]
-        origin = {name: version.tags.get(name, "") for name in (*train.ORIGIN, moves.MANIFEST)}
+        origin = {name: version.tags.get(name, "") for name in train.ORIGIN}
         return key_of((), self.evaluated.run_id, champion, asked, origin)
 
     def brought(self, version: Version, stage: str, entries: Sequence[Entry]) -> Version:

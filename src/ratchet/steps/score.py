@@ -19,6 +19,7 @@ from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import quoted
 from ratchet.config import Source
 from ratchet.errors import DataError, did_you_mean
+from ratchet.steps import chronicle
 from ratchet.steps.session import Session
 
 BATCH_ROWS = 50_000
@@ -55,7 +56,7 @@ def score(session: Session, source: str, output: Path, stage: str, parent: Run |
         session.progress.step("score", "running")
         read = next(iter(session.task.data.sources.values())).read.model_copy(update={"types": {}})
         table = sources.locate("input", Source(uris=(source,), read=read), session.settings)
-        rows = _write(session, table, registry.load_scorer(version.uri), output)
+        rows = _write(session, table, session.scorer(chronicle.model_of(session, version)), output)
         run.log_params({"input": table.origin, "output": output, "model_uri": version.uri})
         run.log_metrics({"rows": float(rows)})
         session.progress.step("score", "done")

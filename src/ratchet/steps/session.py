@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from ratchet.adapters import database, records, registry, runs, sending, sources
+from ratchet.adapters import database, models, records, runs, sending, sources
+from ratchet.adapters.models import Model
 from ratchet.adapters.patience import Patience, is_away
 from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
@@ -76,7 +77,8 @@ class Session:
     @cached_property
     def spool(self) -> Spool:
         """What is logged and not yet on the tracking server."""
-        send = partial(sending.send, self.client, partial(database.lock, self.settings, wait_s=LOCK_WAIT_S))
+        locked = partial(database.lock, self.settings, wait_s=LOCK_WAIT_S)
+        send = partial(sending.send, self.client, locked, key=self.settings.model_key)
         server = masked(self.settings.tracking_uri)
         # Each server has its own, and each account: what one may log is refused to another.
         whose = hashlib.sha256(f"{same(server)} {os.environ.get('MLFLOW_TRACKING_USERNAME', '')}".encode()).hexdigest()
@@ -103,10 +105,15 @@ class Session:
             yield Path(folder)
 
     @contextmanager
-    def downloaded(self, uri: str) -> Iterator[Path]:
-        """The local folder of a model: its own place where that is here, else a copy that is removed at the end."""
+    def fetched(self, model: Model) -> Iterator[Path]:
+        """A copy of a model, checked and removed at the end; see `models.fetched`."""
         with self.work_folder() as place:
-            yield registry.download(uri, place if self.settings.tracking_uri.startswith("http") else None)
+            yield models.fetched(self.client, model, place, self.settings.model_public_key)
+
+    def scorer(self, model: Model) -> Any:
+        """The scorer inside a model; see `models.fetched`."""
+        with self.fetched(model) as folder:
+            return models.load_scorer(folder)
 
     def do(self, step: "Step[Result]", parent: Run | None) -> Result:
         """Do the work in a run of its own, or recall the newest finished run whose inputs were the same.

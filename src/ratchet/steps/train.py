@@ -8,7 +8,8 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
-from ratchet.adapters import database, gpu, process, registry, schema, search, study, tracking
+from ratchet.adapters import database, gpu, models, process, schema, search, signatures, study, tracking
+from ratchet.adapters.models import Model
 from ratchet.adapters.runs import Run
 from ratchet.adapters.study import Trial
 from ratchet.config import METRICS, Task
@@ -25,7 +26,7 @@ from ratchet.steps.session import PACKAGE, Session, Step, code_of, config_of, di
 from ratchet.steps.trials import Recorder
 
 BY = "ratchet.by"  # tag of a run and its version: who trained it, as JSON
-ORIGIN = ("ratchet.commit", "ratchet.config", "ratchet.data", "ratchet.lock", "ratchet.split", BY)
+ORIGIN = ("ratchet.commit", "ratchet.config", "ratchet.data", "ratchet.lock", "ratchet.split", models.DIGEST, BY)
 CODE = ("core/asked.py", "core/models", "core/decision.py", "core/features.py", "core/folds.py", "core/metrics.py",
         "scoring", "serving/model.py", "adapters/search.py", "adapters/study.py", "steps/bench.py", "steps/package.py",
         "steps/train.py")  # fmt: skip
@@ -40,6 +41,11 @@ class Trained:
     run_id: str
     model_uri: str
 
+    @property
+    def model(self) -> Model:
+        """What is loaded to judge it."""
+        return Model(self.model_uri, self.model_uri, self.run_id, {})
+
 
 def inputs(session: Session) -> dict[str, str]:
     """What train depends on: its code, its part of the task, the packages, and preprocess."""
@@ -53,10 +59,11 @@ def train(session: Session, parent: Run | None = None) -> Trained:
 
     def recall(run_id: str) -> Trained:
         tags = session.client.get_run(run_id).data.tags
-        return Trained(tags.get("ratchet.reused", run_id), tags[registry.MODEL])
+        return Trained(tags.get("ratchet.reused", run_id), tags[models.MODEL])
 
     def work(run: Run) -> None:
         gpu.require(session.task.search.device)
+        signatures.require_key(session.settings.model_key)
         prepared = preprocess.preprocess(session, parent or run)
         bench = Bench(session.task, prepared, session.settings.threads)
         if bench.is_sample:
@@ -69,7 +76,7 @@ def train(session: Session, parent: Run | None = None) -> Trained:
         if other := session.finished_if_known("train", digest_of(own)):
             found = recall(other)
             # The run that made the model: the other one may itself have taken it from a third.
-            run.set_tags({"ratchet.reused": found.run_id, registry.MODEL: found.model_uri})
+            run.set_tags({"ratchet.reused": found.run_id, models.MODEL: found.model_uri})
             return
         best = study.best(trials, bench.metric)
         if best is None:
