@@ -12,7 +12,7 @@ import click
 
 from ratchet import __version__
 from ratchet.adapters import stops
-from ratchet.commands import config, operate, steps, team
+from ratchet.commands import config, operate, review, steps, team
 from ratchet.errors import GateRefused, told
 
 INTERRUPTED = 130
@@ -25,7 +25,7 @@ def cli() -> None:
 
 
 for command in (steps.run, steps.preprocess, steps.train, steps.evaluate, steps.promote, steps.score, operate.serve,
-                operate.rollback, operate.status, operate.init, team.stack, team.doctor, team.migrate, team.backup,
+                operate.rollback, operate.status, operate.init, review.fit, team.stack, team.doctor, team.migrate, team.backup,
                 team.restore, config.config):  # fmt: skip
     cli.add_command(command)
 
