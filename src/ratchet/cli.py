@@ -13,7 +13,7 @@ import click
 from ratchet import __version__
 from ratchet.adapters import stops
 from ratchet.commands import config, operate, review, steps, team
-from ratchet.errors import GateRefused, told
+from ratchet.errors import Differs, GateRefused, told
 
 INTERRUPTED = 130
 
@@ -25,8 +25,8 @@ def cli() -> None:
 
 
 for command in (steps.run, steps.preprocess, steps.train, steps.evaluate, steps.promote, steps.score, operate.serve,
-                operate.rollback, operate.status, operate.init, review.fit, team.stack, team.doctor, team.migrate, team.backup,
-                team.restore, config.config):  # fmt: skip
+                operate.rollback, operate.status, operate.init, review.reproduce, review.fit, team.stack, team.doctor,
+                team.migrate, team.backup, team.restore, config.config):  # fmt: skip
     cli.add_command(command)
 
 
@@ -50,6 +50,8 @@ def main() -> None:
     except GateRefused as error:
         report = error.report or {}
         _fail(str(error), 1, {"gates": error.gates, "metrics": report.get("metrics", {})})
+    except Differs as error:
+        _fail(str(error), 1, error.report)
     except Exception as error:
         said = told(error)
         if said is None:

@@ -1,11 +1,15 @@
 """The commands for those who review a version: build it again, compare it with another."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ratchet.commands.task import opened, task_options
+from ratchet.errors import Differs
+
+SHOWN = 44  # characters of a cell
 
 
 @click.command()
@@ -23,3 +27,61 @@ def fit(recipe: Path, output: Path, as_json: bool) -> None:
     found = refit.refit(recipe, output, Settings.from_env(), progress.note)
     made = {"family": found["trial"]["family"], "output": str(output), "digests": found["digests"]}
     console.as_json(made) if as_json else console.say(f"{made['family']} fitted again: {output}")
+
+
+@click.command()
+@task_options
+@click.option("--version", "number", required=True, type=click.IntRange(1), metavar="N", help="The version to build.")
+@click.option(
+    "--environment", type=click.Choice(["locked", "here"]), default="locked", show_default=True,
+    help="Built from the recorded lock, once; or this one, if its lock is the same.",
+)  # fmt: skip
+@click.option(
+    "--repository", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A clone that holds the recorded commit; unset: the one that Ratchet lies in.",
+)  # fmt: skip
+@click.option(
+    "--tolerance", type=click.FloatRange(0), default=0.0, show_default=True,
+    help="The largest difference that is let pass on another platform.",
+)  # fmt: skip
+def reproduce(as_json: bool, config: str, force: bool, **options: Any) -> None:
+    """Build a version again from its commit, lock, data and recipe, and compare the predictions bit for bit."""
+    from ratchet import console
+    from ratchet.operate import reproduce as operation
+
+    overrides = {name: options.pop(name) for name in ("trials", "jobs", "seed")}
+    with opened(config=config, as_json=as_json, force=force, **overrides) as session:
+        found = operation.reproduce(session, operation.Asked(**options))
+        if not as_json:
+            _show_parts(found)
+        if not found["passes"]:
+            fault = f"{found['task']} version {found['version']}: what was built again {operation.verdict(found)}"
+            raise Differs(fault, found)
+        if as_json:
+            console.as_json(found)
+
+
+def _show_parts(found: Mapping[str, Any]) -> None:
+    from ratchet import console
+
+    rows = [
+        [part["part"], _short(part["recorded"]), "" if part["same"] else _short(part["here"]),
+         "yes" if part["same"] else "NO"]
+        for part in found["parts"]
+    ]  # fmt: skip
+    console.table(f"{found['task']} version {found['version']}", ["", "recorded", "here", "same"], rows)
+    if found["from_changed_code"]:
+        changed = ", ".join(found["changed_code"]) or "none of the files that make a model"
+        console.say(f"it was trained from a working tree with changes ({changed}); its commit does not have them")
+    same = found["files"] - len(found["changed_files"])
+    changed = f"; not {', '.join(found['changed_files'])}" if found["changed_files"] else ""
+    console.say(f"files of the model: {same} of {found['files']} the same byte for byte{changed}")
+    if found["identical"]:
+        console.say(f"{found['rows']} predictions: the same bit for bit")
+    else:
+        share = f"{found['decided_otherwise']:.1%}"
+        console.say(f"{found['rows']} predictions: up to {found['largest']:.3g} apart, {share} decided otherwise")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

@@ -9,12 +9,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ratchet import __version__
-from ratchet.adapters import files, git, machine
+from ratchet.adapters import files, git, machine, records
+from ratchet.adapters.registry import Version
 from ratchet.adapters.sources import Table
 from ratchet.adapters.study import Trial
 from ratchet.errors import DataError
@@ -23,10 +24,24 @@ from ratchet.steps.bench import Bench
 from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import PACKAGE, code_of, key_of
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 RECIPE, PREDICTIONS = "recipe.json", "predictions.parquet"
 FORMAT = 1
 SAMPLE_ROWS, ROW = 200, "row"
 LOCK = "requirements.lock"
+
+
+def read(client: "MlflowClient", version: Version) -> dict[str, Any] | None:
+    """Return the recipe of a version; None where an older release trained it, or its train run has lost it."""
+    found: dict[str, Any] | None = records.read_json_if_there(client, run_of(version), RECIPE)
+    return found
+
+
+def run_of(version: Version) -> str:
+    """Return the id of the run that trained a version."""
+    return version.tags.get("ratchet.train_run", version.run_id)
 
 
 def write(folder: Path, bench: Bench, best: Trial, code: Iterable[str]) -> dict[str, Any]:
