@@ -25,8 +25,8 @@ def cli() -> None:
 
 
 for command in (steps.run, steps.preprocess, steps.train, steps.evaluate, steps.promote, steps.score, operate.serve,
-                operate.rollback, operate.status, operate.init, review.reproduce, review.fit, team.stack, team.doctor,
-                team.migrate, team.backup, team.restore, config.config):  # fmt: skip
+                operate.rollback, operate.status, operate.init, review.reproduce, review.diff, review.fit, team.stack,
+                team.doctor, team.migrate, team.backup, team.restore, config.config):  # fmt: skip
     cli.add_command(command)
 
 

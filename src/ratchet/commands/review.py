@@ -9,7 +9,7 @@ import click
 from ratchet.commands.task import opened, task_options
 from ratchet.errors import Differs
 
-SHOWN = 44  # characters of a cell
+SHOWN, MOST = 44, 30  # characters of a cell, lines of one kind
 
 
 @click.command()
@@ -85,3 +85,80 @@ def _show_parts(found: Mapping[str, Any]) -> None:
 
 def _short(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+@click.command()
+@task_options
+@click.argument("first", type=click.IntRange(1), metavar="VERSION")
+@click.argument("second", type=click.IntRange(1), metavar="VERSION")
+def diff(first: int, second: int, as_json: bool, **options: Any) -> None:
+    """Say what differs between two versions: config, model, data, code, packages, metrics, predictions."""
+    from ratchet import console
+    from ratchet.operate import diff as operation
+
+    with opened(as_json=as_json, **options) as session:
+        found = operation.diff(session, first, second)
+        console.as_json(found) if as_json else _show_differences(found)
+
+
+def _show_differences(found: Mapping[str, Any]) -> None:
+    from ratchet import console
+
+    heads = ["", *(f"version {number}" for number in found["versions"])]
+    for section in ("config", "model", "packages"):
+        _show_section(section, heads, found[section])
+    _show_data(heads, found["data"])
+    code = found["code"]
+    _title("code", code, "the same" if code["commits"][0] == code["commits"][1] else " -> ".join(code["commits"]))
+    for name in code.get("files", []):
+        console.say(f"  {name} (makes the model)")
+    for line in code.get("stat", [])[-MOST:]:
+        console.say(f"  {line.strip()}")
+    metrics = found["metrics"]
+    rows = [
+        [name, *map(console.figure, values), console.figure(values[1] - values[0]) if None not in values else "–"]
+        for name, values in metrics["values"].items()
+    ]
+    console.table("metrics on test" + ("" if metrics["same_rows"] else ", of other rows each"),
+                  [*heads, "difference"], rows)  # fmt: skip
+    _title("predictions", told := found["predictions"], "")
+    if "rows" in told:
+        apart = f"up to {told['largest']:.3g} apart, {told['decided']:.1%} decided otherwise"
+        console.say(f"  {told['rows']} test rows of version {told['of_version']}:"
+                    f" {'the same bit for bit' if told['is_identical'] else apart}")  # fmt: skip
+        if told["other_may_have_learned_from_them"]:
+            console.say("  the splits differ: one of the versions may have learned from these rows")
+
+
+def _show_section(name: str, heads: list[str], section: Mapping[str, Any]) -> None:
+    from ratchet import console
+
+    if changed := section.get("changed"):
+        console.table(name, heads, [[key, *(_short(_cell(value)) for value in pair)] for key, pair in changed.items()])
+    else:
+        _title(name, section, "the same")
+
+
+def _show_data(heads: list[str], data: Mapping[str, Any]) -> None:
+    from ratchet import console
+
+    _title("data", data, "the same" if data["same"] else "changed")
+    rows = [[f"source {name}", *map(_cell, pair)] for name, pair in data.get("sources", {}).items()]
+    rows += [[f"rows of {side}", *map(_cell, pair)] for side, pair in data.get("rows", {}).items()]
+    rows += [[f"column {name}", "there", "gone"] for name in data.get("gone", [])]
+    rows += [[f"column {name}", "not there", "new"] for name in data.get("new", [])]
+    figures = [(f"{name}, {key}", pair) for name, own in data.get("columns", {}).items() for key, pair in own.items()]
+    rows += [[name, *(_short(_cell(value)) for value in pair)] for name, pair in figures[:MOST]]
+    if rows:
+        more = f", {len(figures) - MOST} more figures of columns in --json" if len(figures) > MOST else ""
+        console.table(f"data{more}", heads, rows)
+
+
+def _title(name: str, section: Mapping[str, Any], text: str) -> None:
+    from ratchet import console
+
+    console.say(f"{name}: {section.get('unknown') or text}")
+
+
+def _cell(value: Any) -> str:
+    return "–" if value is None else f"{value:,.6g}" if isinstance(value, float) else str(value)

@@ -36,9 +36,10 @@ def refit(known: Path, folder: Path, settings: Settings, tell: Callable[[str], N
     recipe.require_data(recorded, tables)
     work = folder / WORK
     try:
-        work.mkdir(parents=True)
+        folder.mkdir(parents=True)
     except FileExistsError:
-        raise RatchetError(f"{folder}: holds an earlier fit; name a new folder") from None
+        raise RatchetError(f"{folder}: is there already; name a new folder") from None
+    work.mkdir()
     about, _ = preprocess.prepare(task, tables, work)
     prepared = Prepared("", work / "splits", about)
     bench, best = Bench(task, prepared, recorded["threads"]), Trial(**recorded["trial"])
