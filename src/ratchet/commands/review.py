@@ -78,7 +78,7 @@ def _show_parts(found: Mapping[str, Any]) -> None:
     console.say(f"files of the model: {same} of {found['files']} the same byte for byte{changed}")
     if found["identical"]:
         console.say(f"{found['rows']} predictions: the same bit for bit")
-    else:
+    elif found["comparable"]:
         share = f"{found['decided_otherwise']:.1%}"
         console.say(f"{found['rows']} predictions: up to {found['largest']:.3g} apart, {share} decided otherwise")
 

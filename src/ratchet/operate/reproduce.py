@@ -58,7 +58,8 @@ def reproduce(session: Session, asked: Asked) -> dict[str, Any]:
         git.extract(repository, _commit(known), place / "code")
         python = Path(sys.executable)
         if asked.environment == "locked":
-            python = environments.locked(place / "code" / recipe.LOCK, session.settings.home, session.progress.note)
+            lock, wanted = place / "code" / recipe.LOCK, known["machine"]["python"]
+            python = environments.locked(lock, wanted, session.settings.home, session.progress.note)
         made = _fit(python, place, known)
         found = _compared(session, version, known, made)
     found |= {"task": version.name, "version": version.number, "environment": asked.environment}
@@ -137,12 +138,14 @@ def _fit(python: Path, place: Path, known: Recipe) -> Path:
 def _compared(session: Session, version: Version, known: Recipe, made: Path) -> dict[str, Any]:
     here: Recipe = json.loads((made / recipe.RECIPE).read_text(encoding="utf-8"))
     was = pd.read_parquet(records.fetch(session.client, recipe.run_of(version), recipe.PREDICTIONS))
-    apart = compare.predictions(was, pd.read_parquet(made / recipe.PREDICTIONS))
+    now = pd.read_parquet(made / recipe.PREDICTIONS)
+    apart = compare.predictions(was, now) if was[recipe.ROW].equals(now[recipe.ROW]) else None
     manifest = records.read_json_if_there(session.client, recipe.run_of(version), registry.MANIFEST) or {}
     files = {n.removeprefix(SCORER): digest for n, digest in manifest.items() if n.startswith(SCORER)}
     parts = list(_parts(known, here))
     return {
         "identical": bool(apart and apart.is_identical),
+        "comparable": apart is not None,
         "largest": apart.largest if apart else float("inf"),
         "decided_otherwise": apart.decided if apart else 1.0,
         "rows": len(was),
@@ -179,14 +182,16 @@ def _changed(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 def verdict(found: Mapping[str, Any]) -> str:
     """Return what came of it in a few words."""
-    return "identical" if found["identical"] else f"differs by up to {found['largest']:.3g}"
+    if not found["comparable"]:
+        return "answers another question, or for other rows"
+    return "is identical" if found["identical"] else f"differs by up to {found['largest']:.3g}"
 
 
 def _keep(session: Session, version: Version, found: Mapping[str, Any]) -> None:
     """Put it on record as a run and as a tag of the version, where the account may."""
     from mlflow.exceptions import MlflowException
 
-    said = f"{datetime.now(UTC):%Y-%m-%d} {verdict(found)}"
+    said = f"{datetime.now(UTC):%Y-%m-%d} {verdict(found).removeprefix('is ')}"
     try:
         with session.opened("reproduce") as run:
             run.log_json(found, "reproduction.json")
