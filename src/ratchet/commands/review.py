@@ -108,12 +108,7 @@ def _show_differences(found: Mapping[str, Any]) -> None:
     for section in ("config", "model", "packages"):
         _show_section(section, heads, found[section])
     _show_data(heads, found["data"])
-    code = found["code"]
-    _title("code", code, "the same" if code["commits"][0] == code["commits"][1] else " -> ".join(code["commits"]))
-    for name in code.get("files", []):
-        console.say(f"  {name} (makes the model)")
-    for line in code.get("stat", [])[-MOST:]:
-        console.say(f"  {line.strip()}")
+    _show_code(found["code"])
     metrics = found["metrics"]
     rows = [
         [name, *map(console.figure, values), console.figure(values[1] - values[0]) if None not in values else "–"]
@@ -121,13 +116,31 @@ def _show_differences(found: Mapping[str, Any]) -> None:
     ]
     console.table("metrics on test" + ("" if metrics["same_rows"] else ", of other rows each"),
                   [*heads, "difference"], rows)  # fmt: skip
-    _title("predictions", told := found["predictions"], "")
-    if "rows" in told:
-        apart = f"up to {told['largest']:.3g} apart, {told['decided']:.1%} decided otherwise"
-        console.say(f"  {told['rows']} test rows of version {told['of_version']}:"
-                    f" {'the same bit for bit' if told['is_identical'] else apart}")  # fmt: skip
-        if told["other_may_have_learned_from_them"]:
-            console.say("  the splits differ: one of the versions may have learned from these rows")
+    _show_predictions(found["predictions"])
+
+
+def _show_code(code: Mapping[str, Any]) -> None:
+    from ratchet import console
+
+    first, second = code["commits"]
+    _title("code", code, "the same commit" if first == second else f"{first} -> {second}")
+    if "files" in code:
+        console.say(f"  of what makes a model: {', '.join(code['files']) or 'nothing changed'}")
+    for line in code.get("stat", [])[-MOST:]:
+        console.say(f"  {line.strip()}")
+
+
+def _show_predictions(told: Mapping[str, Any]) -> None:
+    from ratchet import console
+
+    if "unknown" in told:
+        _title("predictions", told, "")
+        return
+    apart = f"up to {told['largest']:.3g} apart, {told['decided']:.1%} decided otherwise"
+    said = "the same bit for bit" if told["is_identical"] else apart
+    console.say(f"predictions: {said}, on {told['rows']} test rows of version {told['of_version']}")
+    if told["other_may_have_learned_from_them"]:
+        console.say("  the splits differ: the other version may have learned from some of these rows")
 
 
 def _show_section(name: str, heads: list[str], section: Mapping[str, Any]) -> None:

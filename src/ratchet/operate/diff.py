@@ -88,13 +88,14 @@ def _config(one: Side, two: Side) -> dict[str, Any]:
 
 
 def _model(one: Side, two: Side) -> dict[str, Any]:
-    """The chosen configurations, and where and in how many threads they were fitted."""
+    """The chosen configurations (rounds: by fold), and where and in how many threads they were fitted."""
     if not _both(one, two):
         return {"unknown": UNKNOWN}
 
     def facts(known: dict[str, Any]) -> dict[str, Any]:
         own = {name: known[name] for name in ("seed", "threads", "device")}
-        return {"family": known["trial"]["family"], **known["trial"]["params"], **own, **known["machine"]}
+        trial = {name: known["trial"][name] for name in ("family", "rounds")}
+        return {**trial, **known["trial"]["params"], **own, **known["machine"]}
 
     return {"changed": pairs(facts(one.recipe), facts(two.recipe))}
 
