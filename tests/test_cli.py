@@ -56,7 +56,13 @@ def commands(group: click.Group = cli.cli, before: str = "") -> Iterator[tuple[s
 
 ALL = dict(commands())
 ABOUT_A_TASK = [name for name, command in ALL.items() if any(p.name == "config" for p in command.params)]
-REQUIRED = {"score": ("--input", "rows.csv", "--output", "scored.csv"), "approve": ("1",), "refuse": ("1",)}
+REQUIRED = {
+    "score": ("--input", "rows.csv", "--output", "scored.csv"),
+    "reproduce": ("--version", "1"),
+    "diff": ("1", "2"),
+    "approve": ("1",),
+    "refuse": ("1",),
+}
 
 
 # ---------------------------------------------------------------- help

@@ -12,8 +12,8 @@ import click
 
 from ratchet import __version__
 from ratchet.adapters import stops
-from ratchet.commands import config, ledger, operate, steps, team
-from ratchet.errors import GateRefused, told
+from ratchet.commands import config, ledger, operate, review, steps, team
+from ratchet.errors import Differs, GateRefused, told
 
 INTERRUPTED = 130
 
@@ -26,8 +26,8 @@ def cli() -> None:
 
 for command in (steps.run, steps.preprocess, steps.train, steps.evaluate, steps.promote, steps.score, operate.serve,
                 operate.rollback, ledger.approve, ledger.refuse, ledger.reconcile, ledger.ledger, operate.status,
-                operate.init, team.stack, team.doctor, team.migrate, team.backup, team.restore,
-                config.config):  # fmt: skip
+                operate.init, review.reproduce, review.diff, review.fit, team.stack, team.doctor, team.migrate,
+                team.backup, team.restore, config.config):  # fmt: skip
     cli.add_command(command)
 
 
@@ -51,6 +51,8 @@ def main() -> None:
     except GateRefused as error:
         report = error.report or {}
         _fail(str(error), 1, {"gates": error.gates, "metrics": report.get("metrics", {})})
+    except Differs as error:
+        _fail(str(error), 1, error.report)
     except Exception as error:
         said = told(error)
         if said is None:

@@ -38,6 +38,14 @@ class GateRefused(RatchetError):
         self.report, self.gates = report, list(gates)
 
 
+class Differs(RatchetError):
+    """A version that was built again is not what was recorded. report: what was compared, as plain values."""
+
+    def __init__(self, text: str, report: Mapping[str, Any]) -> None:
+        super().__init__(text)
+        self.report = report
+
+
 class ServerError(RatchetError):
     """A server (tracking, model) could not be reached or did not become healthy."""
 

@@ -241,6 +241,13 @@ def write_sides(db: duckdb.DuckDBPyConnection, rows: Path, folder: Path) -> dict
     return counts
 
 
+def sampled(rows: int, most: int) -> np.ndarray:
+    """Return the places of a sample of so many rows in their order, shape (at most `most`,); the same one each time."""
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+
+
 def read_side(folder: Path, side: str, columns: list[str] | None = None, most: int | None = None) -> pd.DataFrame:
     """Return one side of the split; shape (rows, columns), in the order in which it was written.
 
@@ -250,7 +257,7 @@ def read_side(folder: Path, side: str, columns: list[str] | None = None, most: i
     rows = pq.read_metadata(path).num_rows
     if most is None or rows <= most:
         return pd.read_parquet(path, columns=columns)
-    wanted = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+    wanted = sampled(rows, most)
     taken, start = [], 0
     file = pq.ParquetFile(path)
     for batch in file.iter_batches(rows_at_a_time(len(columns or file.schema_arrow)), columns=columns):

@@ -65,11 +65,13 @@ def read_json(client: "MlflowClient", run_id: str, path: str) -> Any:
 
 def read_json_if_there(client: "MlflowClient", run_id: str, path: str) -> Any:
     """Return a JSON artifact of a run; None if it is not there, as in runs of older versions."""
+    return read_json(client, run_id, path) if is_there(client, run_id, path) else None
+
+
+def is_there(client: "MlflowClient", run_id: str, path: str) -> bool:
+    """Whether a run has an artifact. Asked for by name a missing one of a server is retried for long; a list is not."""
     parent, _, _ = path.rpartition("/")
-    # Asked for by name a missing artifact of a server is retried for long; its list of names is not.
-    if path not in {entry.path for entry in client.list_artifacts(run_id, parent or None)}:
-        return None
-    return read_json(client, run_id, path)
+    return path in {entry.path for entry in client.list_artifacts(run_id, parent or None)}
 
 
 def fetch(client: "MlflowClient", run_id: str, path: str) -> Path:

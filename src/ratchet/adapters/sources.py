@@ -11,7 +11,7 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from ratchet.adapters import bigquery, buckets, database, download, synthetic, warehouse
 from ratchet.adapters.warehouse import Question
-from ratchet.config import Read, Source, is_database
+from ratchet.config import Data, Read, Source, is_database
 from ratchet.errors import DataError, did_you_mean
 from ratchet.settings import Settings
 
@@ -50,6 +50,12 @@ class Table:
     def is_parquet(self) -> bool:
         """Whether the files are Parquet; else they are delimited text."""
         return bool(self.files) and self.files[0].suffix.lower() == ".parquet"
+
+
+def located(data: Data, settings: Settings, tell: Callable[[str], None]) -> list[Table]:
+    """Return all sources of a task, found and checked; tell: what a query costs. Raises DataError as `locate` does."""
+    question = Question(data.query or "", data.max_gb, tell)
+    return [locate(name, source, settings, question) for name, source in data.sources.items()]
 
 
 def locate(name: str, source: Source, settings: Settings, question: Question | None = None) -> Table:

@@ -3,14 +3,13 @@
 import contextlib
 import logging
 import os
-import subprocess
 import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ratchet.adapters import database, process
+from ratchet.adapters import database, git, process
 from ratchet.adapters.patience import CALLS_AGAIN
 from ratchet.errors import ServerError
 from ratchet.settings import Settings, masked
@@ -105,22 +104,8 @@ def experiment_of(client: "MlflowClient", task: str) -> str:
 @cache
 def source() -> dict[str, str]:
     """Return the tags that say from which code a run comes."""
-    commit = git_commit()
+    commit = git.commit()
     tags = {"mlflow.source.name": "ratchet", "mlflow.source.type": "PROJECT"}
     if user := process.user():
         tags["mlflow.user"] = user
     return tags | ({"mlflow.source.git.commit": commit} if commit else {})
-
-
-@cache
-def git_commit() -> str:
-    """Return the commit of Ratchet's own source, with `-dirty` if it was changed; empty outside a checkout."""
-    folder = Path(__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"],
-            cwd=folder, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()

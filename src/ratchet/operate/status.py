@@ -19,7 +19,7 @@ def status(session: Session) -> dict[str, Any]:
                 "model_uri": version.uri,
                 "updated_ms": version.updated_ms,
                 "commit": version.tags.get("ratchet.commit", "unknown"),
-                "metrics": _metrics(session, version.tags.get("ratchet.evaluate_run")),
+                "metrics": metrics(session, version.tags.get("ratchet.evaluate_run")),
             }
             for version in registry.versions(session.client, task)
         ],
@@ -27,7 +27,8 @@ def status(session: Session) -> dict[str, Any]:
     }
 
 
-def _metrics(session: Session, run_id: str | None) -> dict[str, float]:
+def metrics(session: Session, run_id: str | None) -> dict[str, float]:
+    """Return the metrics on test that an evaluate run found, by name; none without a run."""
     if not run_id:
         return {}
     found = session.client.get_run(run_id).data.metrics

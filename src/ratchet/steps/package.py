@@ -2,41 +2,42 @@
 
 import json
 import shutil
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
 from ratchet import __version__
 from ratchet.adapters.runs import Run
-from ratchet.scoring.predict import Scorer
+from ratchet.scoring.predict import Scorer, load
 from ratchet.steps.bench import Bench
+from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import PACKAGE, Session
 
 SAMPLE_ROWS = 5
 
 
-def log_model(run: Run, session: Session, bench: Bench, scorer: Scorer) -> None:
-    """Log the scorer as an MLflow model of the run."""
-    prepared = bench.prepared
-    inputs = scorer.encoder.inputs
+def write(folder: Path, scorer: Scorer, prepared: Prepared) -> None:
+    """Write what is served into a new folder: the state as data, the code that reads it, and rows to ask it with."""
+    sample = prepared.rows("valid")[list(scorer.encoder.inputs)].head(SAMPLE_ROWS)
+    scorer.save(folder / "state")
+    shutil.copytree(PACKAGE / "scoring", folder / "scoring", ignore=shutil.ignore_patterns("__pycache__"))
+    records = json.loads(sample.to_json(orient="records", force_ascii=False))
+    (folder / "sample.json").write_text(json.dumps({"dataframe_records": records}, ensure_ascii=False))
+
+
+def log_model(run: Run, session: Session, bench: Bench, folder: Path) -> None:
+    """Log the scorer that `write` wrote into the folder as an MLflow model of the run."""
+    prepared, scorer = bench.prepared, load(folder / "state")
     # Every numeric field is a double: 2.5 in a long would silently be cut to 2.
-    kinds = {name: "double" if kind == "number" else "string" for name, kind in inputs.items()}
+    kinds = {name: "double" if kind == "number" else "string" for name, kind in scorer.encoder.inputs.items()}
     required = set(prepared.about["required"])
-    sample = prepared.rows("valid")[list(inputs)].head(SAMPLE_ROWS)
     about = {
         "inputs": {name: (kind, name in required) for name, kind in kinds.items()},
         "outputs": _outputs(scorer),
         "requirements": requirements(bench),
         "metadata": {"task": session.task.name, "ratchet": __version__},
     }
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "scorer"
-        scorer.save(folder / "state")
-        shutil.copytree(PACKAGE / "scoring", folder / "scoring", ignore=shutil.ignore_patterns("__pycache__"))
-        records = json.loads(sample.to_json(orient="records", force_ascii=False))
-        (folder / "sample.json").write_text(json.dumps({"dataframe_records": records}, ensure_ascii=False))
-        run.log_metrics({"model_bytes": float(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))})
-        run.log_model(folder, PACKAGE / "serving" / "model.py", about)
+    run.log_metrics({"model_bytes": float(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))})
+    run.log_model(folder, PACKAGE / "serving" / "model.py", about)
 
 
 def _outputs(scorer: Scorer) -> dict[str, tuple[str, bool]]:

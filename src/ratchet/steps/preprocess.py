@@ -105,15 +105,21 @@ def preprocess(session: Session, parent: Run | None = None) -> Prepared:
 
     def work(run: Run) -> None:
         with session.work_folder() as folder:
-            (folder / "splits").mkdir()
-            rows = folder / "rows.parquet"
-            with files.workspace(folder, session.tables, from_sample=True) as db:
-                about, described = _gather(session.task, db, session.tables, rows, folder / "splits")
-            about |= _digests(session, about)
-            _check_sides(about, folder / "splits", session.task)
+            about, described = prepare(session.task, session.tables, folder)
             _record(run, session, about, described, folder / "splits")
 
     return session.do(Step("preprocess", inputs(session), recall, work), parent)
+
+
+def prepare(task: Task, tables: list[Table], folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Write the sides of the rows to `splits` in the folder; return what is known of them, and of each column."""
+    splits, rows = folder / "splits", folder / "rows.parquet"
+    splits.mkdir()
+    with files.workspace(folder, tables, from_sample=True) as db:
+        about, described = _gather(task, db, tables, rows, splits)
+    about |= _digests(task, tables, about)
+    _check_sides(about, splits, task)
+    return about, described
 
 
 def _gather(
@@ -172,16 +178,15 @@ def _look_closer(task: Task, about: dict[str, Any], rows: pd.DataFrame) -> None:
         baselines.rule(task.problem.rule, rows, target, about["kind"], about["classes"])
 
 
-def _digests(session: Session, about: dict[str, Any]) -> dict[str, Any]:
-    data, split = session.task.data, session.task.split
-    tables = [{"name": t.name, "origin": t.origin, "sha256": t.digest} for t in session.tables]
-    contents = [(table.name, table.digest) for table in session.tables]
+def _digests(task: Task, tables: list[Table], about: dict[str, Any]) -> dict[str, Any]:
+    data, split = task.data, task.split
+    contents = [(table.name, table.digest) for table in tables]
     decides = {name: about["columns"][name] for name in sides.key_columns(data, split, about["columns"])}
     # By hash, rows stay on their sides when the data grow, as long as what decides keeps its meaning.
     grows = isinstance(split, HashSplit | GroupSplit)
     rows = [data.query, decides] if grows else [data.query, contents]
     return {
-        "sources": tables,
+        "sources": [{"name": t.name, "origin": t.origin, "sha256": t.digest} for t in tables],
         "data_digest": key_of((), contents, data.query),
         # Two runs with the same digest keep the same rows apart.
         "split_digest": key_of((), split.model_dump(mode="json"), data.id, rows),

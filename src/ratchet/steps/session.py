@@ -18,7 +18,6 @@ from ratchet.adapters.patience import Patience, is_away
 from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
 from ratchet.adapters.spool import Spool
-from ratchet.adapters.warehouse import Question
 from ratchet.config import Task
 from ratchet.settings import Settings, masked
 
@@ -65,9 +64,7 @@ class Session:
     @cached_property
     def tables(self) -> list[Table]:
         """The sources of the task, found and checked."""
-        data = self.task.data
-        question = Question(data.query or "", data.max_gb, self.progress.note)
-        return [sources.locate(name, source, self.settings, question) for name, source in data.sources.items()]
+        return sources.located(self.task.data, self.settings, self.progress.note)
 
     @cached_property
     def patience(self) -> Patience:

@@ -1,35 +1,32 @@
 """Step 2: tune, fit, calibrate and log one model."""
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
-from ratchet.adapters import database, gpu, models, process, schema, search, signatures, study, tracking
+from ratchet.adapters import database, gpu, models, process, schema, search, signatures, study
 from ratchet.adapters.models import Model
 from ratchet.adapters.runs import Run
 from ratchet.adapters.study import Trial
 from ratchet.config import METRICS, Task
-from ratchet.core import asked, decision, plots
+from ratchet.core import asked, plots
 from ratchet.core.models import FAMILIES
-from ratchet.core.models.sample import Fitted
 from ratchet.core.models.space import Space, clipped, flat, grid, propose
 from ratchet.errors import TrainError
-from ratchet.scoring.predict import Scorer
-from ratchet.steps import package, preprocess
+from ratchet.steps import fit, package, preprocess, recipe
 from ratchet.steps.bench import Bench
-from ratchet.steps.preprocess import Prepared
-from ratchet.steps.session import PACKAGE, Session, Step, code_of, config_of, digest_of, key_of
+from ratchet.steps.session import Session, Step, code_of, config_of, digest_of, key_of
 from ratchet.steps.trials import Recorder
 
 BY = "ratchet.by"  # tag of a run and its version: who trained it, as JSON
 ORIGIN = ("ratchet.commit", "ratchet.config", "ratchet.data", "ratchet.lock", "ratchet.split", models.DIGEST, BY)
 CODE = ("core/asked.py", "core/models", "core/decision.py", "core/features.py", "core/folds.py", "core/metrics.py",
-        "scoring", "serving/model.py", "adapters/search.py", "adapters/study.py", "steps/bench.py", "steps/package.py",
-        "steps/train.py")  # fmt: skip
+        "scoring", "serving/model.py", "adapters/search.py", "adapters/study.py", "steps/bench.py", "steps/fit.py",
+        "steps/package.py", "steps/recipe.py", "steps/train.py")  # fmt: skip
+MADE_BY = tuple(dict.fromkeys((*CODE, *preprocess.CODE)))
 
 WAIT_S, FINISH_WAIT_S = 300, 3600  # for another worker: a trial begun or recorded, a model fitted
 
@@ -51,7 +48,7 @@ def inputs(session: Session) -> dict[str, str]:
     """What train depends on: its code, its part of the task, the packages, and preprocess."""
     told = config_of(session.task.model_dump(include={"search", "decision"}))
     below = digest_of(preprocess.inputs(session))
-    return code_of(CODE) | told | {"lock": lock_digest(), "step preprocess": below}
+    return code_of(CODE) | told | {"lock": recipe.lock_digest(), "step preprocess": below}
 
 
 def train(session: Session, parent: Run | None = None) -> Trained:
@@ -82,37 +79,26 @@ def train(session: Session, parent: Run | None = None) -> Trained:
         if best is None:
             raise TrainError("search: no trial was completed")
         _finish(session, run, bench, trials, best)
-        run.set_tags(_origin(session, prepared))
 
     own = inputs(session)
     return session.do(Step("train", own, recall, work), parent)
 
 
 def _finish(session: Session, run: Run, bench: Bench, trials: list[Trial], best: Trial) -> None:
-    """Fit the best configuration, calibrate it on valid, and log what is served."""
-    fitted = bench.fit(best)
-    scorer = _calibrated(run, bench, fitted)
-    _record(run, bench, trials, best, fitted)
-    served = fitted if bench.is_sample else bench.refit(best)
-    package.log_model(run, session, bench, replace(scorer, model=served.model))
-
-
-def _origin(session: Session, prepared: Prepared) -> dict[str, str]:
-    """What the model is made of, as tags that its version will carry."""
-    return {
-        BY: json.dumps(process.identity()),
-        "ratchet.commit": tracking.git_commit() or "unknown",
-        "ratchet.config": key_of((), session.task.model_dump(mode="json")),
-        "ratchet.data": prepared.about["data_digest"],
-        "ratchet.lock": lock_digest(),
-        "ratchet.split": prepared.about["split_digest"],
-    }
-
-
-def lock_digest() -> str:
-    """Return the digest of requirements.lock beside the source; unknown where Ratchet is installed without it."""
-    lock = PACKAGE.parents[1] / "requirements.lock"
-    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else "unknown"
+    """Fit the best configuration, and log what is served and what it is made of."""
+    made = fit.fit(bench, best)
+    _record(run, bench, trials, best, made)
+    with session.work_folder() as folder:
+        scorer, kept = folder / "scorer", folder / "kept"
+        package.write(scorer, made.scorer, bench.prepared)
+        kept.mkdir()
+        known = recipe.write(kept, bench, best, MADE_BY)
+        recipe.write_predictions(kept, scorer, bench.prepared)
+        run.log_files(kept, "")
+        package.log_model(run, session, bench, scorer)
+    # What the model is made of and by whom, as tags that its version will carry.
+    digests = {f"ratchet.{name}": digest for name, digest in known["digests"].items()}
+    run.set_tags({BY: json.dumps(process.identity()), "ratchet.commit": known["commit"], **digests})
 
 
 def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
@@ -124,7 +110,7 @@ def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
     # A study is one question: other data, folds, metric or space are another study, which starts afresh.
     budget = {"trials", "timeout_s", "jobs"}
     question = task.search.model_dump(exclude=budget), task.decision.model_dump(), bench.metric
-    digest = key_of(CODE, digest_of(preprocess.inputs(session)), *question, lock_digest())
+    digest = key_of(CODE, digest_of(preprocess.inputs(session)), *question, recipe.lock_digest())
     name = f"{task.name}-{digest[:16]}" + (f"-{run.id[:8]}" if session.force else "")
     ask = partial(propose, spaces)
     plan = study.Plan(name, ask, queue, exhaustive, bench.metric, task.search, session.patience)
@@ -168,23 +154,8 @@ def _flat(section: Mapping[str, Any]) -> dict[str, Any]:
     return {f"search.{name}": json.dumps(value) for name, value in section.items() if value not in ((), {}, None)}
 
 
-def _calibrated(run: Run, bench: Bench, fitted: Fitted) -> Scorer:
-    """Calibrate and choose the threshold on valid."""
-    valid, cost = bench.valid, bench.task.decision.cost
-    scorer = Scorer(bench.kind, tuple(bench.prepared.classes), bench.encoder, fitted.model)
-    if bench.kind == "regression":
-        return scorer
-    calibration = decision.calibrate(fitted.model.margins(valid.matrix), valid.target)
-    if bench.kind == "multiclass":
-        return Scorer(scorer.kind, scorer.classes, scorer.encoder, scorer.model, calibration)
-    probabilities = calibration.probabilities(fitted.model.margins(valid.matrix))
-    threshold, candidates, costs = decision.choose_threshold(probabilities, valid.target, cost)
-    run.log_figures({"threshold": plots.threshold(candidates, costs, threshold)})
-    run.log_metrics({"threshold": threshold, "calibration_slope": calibration.slope})
-    return Scorer(scorer.kind, scorer.classes, scorer.encoder, scorer.model, calibration, threshold)
-
-
-def _record(run: Run, bench: Bench, trials: list[Trial], best: Trial, fitted: Fitted) -> None:
+def _record(run: Run, bench: Bench, trials: list[Trial], best: Trial, made: fit.Made) -> None:
+    fitted = made.fitted
     scored = [trial for trial in trials if trial.score is not None]
     values = [trial.score for trial in scored if trial.score is not None]
     direction: Literal["maximize", "minimize"] = "maximize" if METRICS[bench.metric].higher_is_better else "minimize"
@@ -196,6 +167,9 @@ def _record(run: Run, bench: Bench, trials: list[Trial], best: Trial, fitted: Fi
             bench.metric,
         ),
     }
+    if made.costs:
+        figures["threshold"] = plots.threshold(*made.costs, made.scorer.threshold)
+        run.log_metrics({"threshold": made.scorer.threshold, "calibration_slope": made.scorer.calibration.slope})
     if fitted.weights is not None:
         figures["importance"] = plots.importance(bench.names, fitted.weights, "Gain of each feature in the model")
     if "fit" in fitted.curves:  # stopped early by valid, only the loss on valid is known
