@@ -100,12 +100,15 @@ def _connected(settings: Settings) -> Iterator["sqlalchemy.Connection"]:
 
 
 def undelivered(settings: Settings, newest: int) -> list[dict[str, Any]]:
-    """Return the rows that the webhook has not had yet, oldest first; before its first one only the newest counts."""
+    """Return the rows that the webhook has not had yet, oldest first; at its first time: the newest one."""
     from sqlalchemy import text
 
     with _connected(settings) as connection:
-        last = connection.execute(text("SELECT max(sequence) FROM deliveries")).scalar()
-        since = newest - 1 if last is None else last
+        since = connection.execute(text("SELECT max(sequence) FROM deliveries")).scalar()
+    if since is None:
+        since = newest - 1
+        delivered(settings, since)
+    with _connected(settings) as connection:
         found = connection.execute(text("SELECT * FROM ledger WHERE sequence > :since ORDER BY sequence"),
                                    {"since": since}).mappings().all()  # fmt: skip
     return [dict(row) for row in found]

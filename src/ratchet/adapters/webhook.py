@@ -47,7 +47,7 @@ def send(url: str, row: Mapping[str, Any]) -> None:
     headers = {"Content-Type": "application/json", "X-Ratchet-Id": row["hash"],
                "X-Ratchet-Signature": f"sha256={signature}"}  # fmt: skip
     tries = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(TRIES), wait=tenacity.wait_exponential_jitter(WAIT_S),
+        stop=tenacity.stop_after_attempt(TRIES), wait=tenacity.wait_exponential(WAIT_S),
         retry=tenacity.retry_if_exception_type(requests.RequestException), reraise=True,
     )  # fmt: skip
 
