@@ -37,8 +37,8 @@ def rollback(as_json: bool, **options: Any) -> None:
 def serve(stage: str, port: int, host: str, env_manager: str, as_json: bool, **options: Any) -> None:
     """Serve the version behind a stage with `mlflow models serve`, until it is stopped."""
     from ratchet import console
+    from ratchet.adapters import modelserver as operation
     from ratchet.adapters import registry, servers
-    from ratchet.operate import serve as operation
 
     with opened(as_json=as_json, **options) as session:
         version = registry.behind(session.client, session.task.name, stage)
