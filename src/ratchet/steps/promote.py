@@ -11,7 +11,7 @@ from ratchet.adapters.runs import Run
 from ratchet.core import gates
 from ratchet.core.gates import Verdict
 from ratchet.errors import GateRefused
-from ratchet.steps import evaluate, train
+from ratchet.steps import evaluate, judge, train
 from ratchet.steps.evaluate import Evaluated
 from ratchet.steps.session import Session
 
@@ -45,14 +45,8 @@ def _advance(session: Session, run: Run, evaluated: Evaluated, to: Target) -> Pr
     registry.settle(session.client, session.task.name)
     version = _register(session, evaluated)
     _same_champion(session, evaluated, version)
-    judged = {
-        STAGING: gates.judge(session.task.gates.staging, evaluated.evidence, evaluated.report["kind"]),
-        PRODUCTION: gates.judge(session.task.gates.production, evaluated.evidence, evaluated.report["kind"]),
-    }
-    stages = [STAGING] if to == "staging" else [STAGING, PRODUCTION]
-    verdicts = {stage: judged[stage] for stage in stages}
-    said = {f"{stage}: {v.sentence}": v.verdict for stage in stages for v in verdicts[stage]}
-    run.log_json(said, "gates.json")
+    stages = judge.WAY[to]
+    verdicts = judge.judge(session, run, evaluated, stages)
     run.set_tags({"ratchet.version": version.number, "ratchet.model_uri": version.uri})
     if version.stage == PRODUCTION and PRODUCTION in stages:
         return Promoted(run.id, version, verdicts)
@@ -121,8 +115,4 @@ def as_json(promoted: Promoted) -> dict[str, Any]:
 
 def gates_as_json(verdicts: Mapping[str, list[Verdict]]) -> list[dict[str, Any]]:
     """Return the verdicts as plain values, in order of the stages."""
-    return [
-        {"stage": stage, "verdict": v.verdict, "sentence": v.sentence, "figure": v.figure}
-        for stage, judged in verdicts.items()
-        for v in judged
-    ]
+    return gates.as_json(verdicts)
