@@ -188,7 +188,49 @@ def test_a_gate_may_be_a_rival_to_beat(rival: str) -> None:
     ],
 )
 def test_a_gate_with_no_bound_or_two_is_refused(gate: dict[str, Any]) -> None:
-    assert "a metric with one of minimum, maximum, max_drop, min_gain" in fault(gates={"staging": [gate]})
+    assert "{metric: NAME} with one of minimum, maximum, max_drop, min_gain" in fault(gates={"staging": [gate]})
+
+
+@pytest.mark.parametrize(
+    ("gate", "told"),
+    [
+        ({"metric": "roc_auc", "minimum": 0.5, "by": "SEX"}, "by does not go with metric"),
+        ({"fairness": "demographic_parity_ratio", "minimum": 0.8}, "fairness needs by"),
+        (
+            {"fairness": "demografic_parity_ratio", "by": "SEX", "minimum": 0.8},
+            "did you mean 'demographic_parity_ratio'",
+        ),
+        ({"fairness": "demographic_parity_ratio", "by": "SEX", "max_drop": 0.1}, "a gate is one of"),
+        ({"metric": "f1", "minimum": 0.5, "against": "rule"}, "against goes with max_drop or min_gain"),
+        ({"metric": "f1", "max_gap": 0.1, "slices": ["SEX"]}, "max_gap is for all rows"),
+        ({"metric": "f1", "minimum": 0.1, "min_rows": 50}, "min_rows goes with slices, worst or fairness"),
+        ({"metric": "f1", "minimum": 0.1, "slices": ["AGE >"]}, "'AGE >'"),
+        ({"latency": "one_row"}, "a gate is one of"),
+        ({"size_mb": 5, "point": True}, "point does not go with size_mb"),
+        ({"size_mb": 5, "age_days": 3}, "a gate is one of"),
+    ],
+)
+def test_a_gate_whose_parts_do_not_go_together_is_told(gate: dict[str, Any], told: str) -> None:
+    assert told in fault(gates={"staging": [gate]})
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        {"metric": "cost", "against": "rule", "min_gain": 0.1},
+        {"metric": "roc_auc", "minimum": 0.7, "slices": ["SEX", "AGE // 10"], "worst": 2, "min_rows": 50},
+        {"beats": "rule", "slices": ["`a.b`"], "point": True},
+        {"fairness": "equalized_odds_difference", "by": "SEX", "maximum": 0.1},
+        {"metric": "roc_auc", "max_gap": 0.05},
+        {"latency": "thousand_rows", "max_ratio": 1.5},
+        {"size_mb": 30},
+        {"age_days": 365},
+        {"serves": "uv"},
+    ],
+)
+def test_a_gate_that_was_read_can_be_written_and_read_again(gate: dict[str, Any]) -> None:
+    found = Gate.model_validate(gate)
+    assert Gate.model_validate(found.model_dump(mode="json")) == found
 
 
 def test_a_bound_of_zero_is_a_bound() -> None:

@@ -78,8 +78,9 @@ def test_all_faults_come_at_once_a_line_each_with_file_field_and_hint(write: Wri
         "task.yaml: search.folds: input should be a valid integer, unable to parse string as an integer, not 'many'",
         "task.yaml: search.metric: unknown metric 'rocauc'; did you mean 'roc_auc'?; one of roc_auc, average_precision,"
         " accuracy, balanced_accuracy, f1, precision, recall, log_loss, brier, ece, cost, mae, rmse, r2",
-        "task.yaml: gates.staging.0: a gate is {beats: rule}, or a metric with one of minimum, maximum, max_drop,"
-        " min_gain",
+        "task.yaml: gates.staging.0: a gate is one of {beats: rule}, {metric: NAME} with one of minimum, maximum,"
+        " max_drop, min_gain, max_gap, {fairness: NAME, by: COLUMN} with minimum or maximum, {latency: one_row,"
+        " max_ratio: 1.5}, {size_mb: 30}, {age_days: 365}, {serves: uv}",
         "task.yaml: gates.production.0: input should be a mapping, not 'dummy'",
     ]
 

@@ -202,13 +202,21 @@ def report(evaluation: Mapping[str, Any]) -> None:
 
 
 def gates(found: list[dict[str, Any]]) -> None:
-    """Print what each gate said."""
-    if found:
-        table(
-            "gates",
-            ["stage", "verdict", "figure"],
-            [[g["stage"], g["verdict"], g["sentence"]] for g in found],
-        )
+    """Print what each gate said; bounds are one-sided 95 % each."""
+    heads = ["stage", "gate", "verdict", "figure", "95 % bounds", "threshold", "rows", "which is to say"]
+    rows = [
+        [
+            *(gate[name] for name in ("stage", "kind", "verdict")),
+            figure(gate["figure"]),
+            "–" if gate["low"] is None else f"{figure(gate['low'])} to {figure(gate['high'])}",
+            figure(gate["threshold"]),
+            f"{gate['rows']:,}" if gate["rows"] else "–",
+            gate["sentence"],
+        ]
+        for gate in found
+    ]
+    if rows:
+        table("gates", heads, rows)
 
 
 def prepared(found: Mapping[str, Any]) -> None:

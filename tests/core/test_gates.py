@@ -1,11 +1,26 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtri
 
 from ratchet.config import METRICS, Gate
-from ratchet.core.gates import FAIL, INSUFFICIENT, PASS, Evidence, Verdict, judge, opens
+from ratchet.core.bootstrap import Estimate
+from ratchet.core.gates import (
+    FAIL,
+    INSUFFICIENT,
+    PASS,
+    Asked,
+    Evidence,
+    Slice,
+    Verdict,
+    as_json,
+    judge,
+    opens,
+    weigh_slices,
+)
 
 BASELINES = {"dummy": {"cost": 0.4, "mae": 4.0}, "rule": {"cost": 0.3, "mae": 3.0}}
 
@@ -172,3 +187,130 @@ def test_a_challenger_as_good_as_the_champion_may_always_drop_a_little_and_gains
     evidence = Evidence({metric: figure}, {}, {metric: figure})
     drop, gain = judge([Gate(metric=metric, max_drop=bound), Gate(metric=metric, min_gain=bound)], evidence, "binary")
     assert (drop.verdict, gain.verdict) == (PASS, FAIL)
+
+
+# ---------------------------------------------------------------- how sure
+
+
+def spread(figure, error=0.02):
+    """A figure whose draws are a normal distribution."""
+    levels = (np.arange(1, 2_000) / 2_000).astype(float)
+    return Estimate(figure, figure + error * ndtri(levels))
+
+
+def sure(gate, figure, champion=None, error=0.02, **baselines):
+    metric = gate.get("metric", "cost")
+    beside = {metric: champion} if champion is not None else None
+    evidence = Evidence({metric: figure}, {name: {metric: value} for name, value in baselines.items()}, beside,
+                        sure=lambda *_: spread(figure, error), rows=1_000)  # fmt: skip
+    (found,) = judge([Gate(**gate)], evidence, "binary")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("gate", "figure", "expected"),
+    [
+        (FLOOR, 0.84, PASS), (FLOOR, 0.83, INSUFFICIENT), (FLOOR, 0.77, INSUFFICIENT), (FLOOR, 0.76, FAIL),
+        (CEILING, 0.46, PASS), (CEILING, 0.49, INSUFFICIENT), (CEILING, 0.54, FAIL),
+        (DROP, 0.74, PASS), (DROP, 0.72, INSUFFICIENT), (DROP, 0.66, FAIL),
+        (GAIN, 0.84, PASS), (GAIN, 0.81, INSUFFICIENT), (GAIN, 0.75, FAIL),
+        (LOSS_DROP, 0.51, PASS), (LOSS_DROP, 0.56, INSUFFICIENT), (LOSS_GAIN, 0.41, PASS), (LOSS_GAIN, 0.5, FAIL),
+        ({"beats": "dummy"}, 0.36, PASS), ({"beats": "dummy"}, 0.39, INSUFFICIENT), ({"beats": "dummy"}, 0.44, FAIL),
+        ({**GAIN, "against": "dummy"}, 0.5, PASS), ({**GAIN, "against": "dummy"}, 0.4, FAIL),
+    ],
+)  # fmt: skip
+def test_a_bound_that_meets_the_threshold_opens_and_one_that_straddles_it_does_not(gate, figure, expected):
+    champion = 0.5 if gate.get("metric") == "log_loss" else 0.75
+    assert sure(gate, figure, champion, dummy=0.4).verdict == expected
+
+
+@pytest.mark.parametrize("gate", [FLOOR, CEILING, DROP, LOSS_GAIN], ids=str)
+@given(figure=FIGURES, one=st.floats(0.001, 0.2), other=st.floats(0.001, 0.2))
+@settings(deadline=None, max_examples=40)
+def test_with_less_chance_in_a_figure_a_verdict_is_never_less_sure(gate, figure, one, other):
+    small, large = sorted([one, other])
+    narrow, wide = (sure(gate, figure, 0.6, error).verdict for error in (small, large))
+    assert wide in (narrow, INSUFFICIENT)
+
+
+@given(figure=st.floats(0.801, 0.83))
+@settings(deadline=None)
+def test_so_many_more_rows_would_open_the_gate_if_the_figure_stayed(figure):
+    found = sure(FLOOR, figure)
+    grown = (1_000 + found.more_rows) / 1_000
+    assert sure(FLOOR, figure, error=0.02 / math.sqrt(grown)).verdict == PASS
+    fewer = (1_000 + 0.85 * found.more_rows) / 1_000
+    assert sure(FLOOR, figure, error=0.02 / math.sqrt(fewer)).verdict == INSUFFICIENT or found.more_rows < 20
+
+
+def test_no_number_of_rows_helps_a_figure_on_the_wrong_side():
+    found = sure(FLOOR, 0.79)
+    assert (found.verdict, found.more_rows) == (INSUFFICIENT, None)
+    assert "no number of rows would open it" in found.sentence
+
+
+def test_a_gate_may_go_back_to_the_bare_figure():
+    assert sure(FLOOR, 0.801).verdict == INSUFFICIENT
+    assert sure({**FLOOR, "point": True}, 0.801).verdict == PASS
+    assert sure({**FLOOR, "point": True}, 0.799).verdict == FAIL
+
+
+def test_a_figure_without_bounds_opens_nothing():
+    evidence = Evidence({"roc_auc": 0.9}, {}, sure=lambda *_: Estimate(0.9, np.array([np.nan])), rows=12)
+    (found,) = judge([Gate(**FLOOR)], evidence, "binary")
+    assert (found.verdict, found.sentence) == (INSUFFICIENT, "roc_auc: too few rows for bounds (12)")
+
+
+# ---------------------------------------------------------------- slices
+
+
+def part(name, figure, error=0.02, **more):
+    return Slice(name, spread(figure, error), Asked("roc_auc", ">=", 0.7), 500, **more)
+
+
+def test_a_slice_that_misses_closes_the_gate_and_is_named():
+    found = weigh_slices([part("a", 0.9), part("b", 0.6), part("c", 0.8)])
+    assert found.verdict == FAIL
+    assert "roc_auc where b 0.6000" in found.sentence
+    assert "1 of 3 slices" in found.sentence
+
+
+def test_the_more_slices_are_looked_at_the_less_one_of_them_says():
+    assert weigh_slices([part("a", 0.66)]).verdict == FAIL
+    assert weigh_slices([part("a", 0.66), *(part(str(i), 0.9) for i in range(19))]).verdict == INSUFFICIENT
+
+
+def test_a_slice_with_too_few_rows_leaves_the_gate_closed_though_the_others_pass():
+    found = weigh_slices([part("a", 0.9), part("b", 0.9, too_few="12 rows, fewer than min_rows", more_rows=88)])
+    assert (found.verdict, found.more_rows) == (INSUFFICIENT, 88)
+    assert weigh_slices([part("a", 0.9)]).verdict == PASS
+    assert weigh_slices([]).verdict == INSUFFICIENT
+
+
+@given(st.integers(1, 40), st.integers(0, 10_000))
+@settings(deadline=None, max_examples=30)
+def test_slices_that_just_meet_their_bound_are_seldom_called_bad(many, seed):
+    rng = np.random.default_rng(seed)
+    called = [
+        weigh_slices([part(str(i), 0.7 + 0.02 * rng.normal()) for i in range(many)]).verdict == FAIL for _ in range(20)
+    ]
+    assert sum(called) <= 6  # 1 is due, over all slices together
+
+
+def test_the_report_of_a_gate_is_plain_and_complete():
+    (found,) = as_json({"Staging": [sure(FLOOR, 0.83)]})
+    assert list(found) == [
+        "stage",
+        "verdict",
+        "sentence",
+        "figure",
+        "kind",
+        "low",
+        "high",
+        "threshold",
+        "rows",
+        "more_rows",
+    ]
+    assert (found["kind"], found["threshold"], found["rows"]) == ("minimum", 0.8, 1_000)
+    (unknown,) = as_json({"Staging": [sure(FLOOR, math.nan)]})
+    assert unknown["figure"] is None

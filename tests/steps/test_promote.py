@@ -181,7 +181,8 @@ def test_a_champion_whose_column_is_gone_is_no_comparison(
     columns = "* EXCLUDE (utilisation)"
     data = {"sources": sources, "query": f"SELECT {columns} FROM applicants", "target": "defaulted", "positive": 1,
             "id": "applicant_id", "drop": drop}  # fmt: skip
-    told = ratchet("run", "-c", task_file(data=data))
+    gates = {"staging": [{"beats": "dummy", "point": True}], "production": [{"metric": "roc_auc", "max_drop": 0.5}]}
+    told = ratchet("run", "-c", task_file(data=data, gates=gates))
     assert told.code == 1
     assert "reads the column 'utilisation', which has gone or changed its kind" in told.err
 

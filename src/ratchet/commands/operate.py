@@ -39,8 +39,8 @@ def rollback(to: int | None, comment: str, as_json: bool, **options: Any) -> Non
 def serve(stage: str, port: int, host: str, env_manager: str, as_json: bool, **options: Any) -> None:
     """Serve the version behind a stage with `mlflow models serve`, until it is stopped."""
     from ratchet import console
+    from ratchet.adapters import modelserver as operation
     from ratchet.adapters import registry, servers
-    from ratchet.operate import serve as operation
     from ratchet.steps import chronicle
 
     with opened(as_json=as_json, **options) as session:

@@ -55,8 +55,8 @@ def _show_how_to_ask(session: "Session", version: Any, config: str, ask: bool) -
     import json
 
     from ratchet import console
+    from ratchet.adapters import modelserver as serve
     from ratchet.adapters import servers
-    from ratchet.operate import serve
     from ratchet.steps import chronicle
 
     with session.fetched(chronicle.model_of(session, version)) as folder:
@@ -121,12 +121,25 @@ def evaluate(as_json: bool, **options: Any) -> None:
     help="How far: Staging only, or through it to Production.",
 )  # fmt: skip
 @COMMENT
-def promote(to: Any, comment: str, as_json: bool, **options: Any) -> None:
+@click.option("--dry-run", is_flag=True,
+    help="Only say what each gate on the way would say, by how much, and how many more rows it would take to tell."
+    " Exits 1 if one does not open.",
+)  # fmt: skip
+def promote(to: Any, comment: str, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Register the judged model, hold it against the gates, and move it through the stages."""
     from ratchet import console
+    from ratchet.core.gates import opens
+    from ratchet.steps import judge
     from ratchet.steps import promote as step
 
     with opened(as_json=as_json, **options) as session:
+        if dry_run:
+            verdicts = judge.explain(session, to)
+            found = step.gates_as_json(verdicts)
+            is_open = all(opens(judged) for judged in verdicts.values())
+            told = {"task": session.task.name, "to": to, "opens": is_open, "gates": found}
+            console.as_json(told) if as_json else console.gates(found)
+            raise SystemExit(not is_open)
         promoted = step.promote(session, to, why=comment)
         if as_json:
             console.as_json({"task": session.task.name, **step.as_json(promoted)})

@@ -28,6 +28,9 @@ def metric(task: Task, kind: str) -> str:
     """
     found = task.search.metric or SEARCH_METRIC[kind]
     gates = [("staging", gate) for gate in task.gates.staging] + [("production", g) for g in task.gates.production]
+    for stage, gate in gates:
+        if gate.fairness and kind != "binary":
+            raise ConfigError(f"gates.{stage}: fairness is told of two classes; the target is {kind}")
     named = [(f"gates.{stage}", gate.metric) for stage, gate in gates]
     named += [("search.metric", found)]
     named += [("problem.hypothesis", task.problem.hypothesis.metric)] if task.problem.hypothesis else []

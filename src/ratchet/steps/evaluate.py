@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ratchet.adapters import models, records, registry
+from ratchet.adapters import models, modelserver, records, registry
+from ratchet.adapters.models import Model
 from ratchet.adapters.registry import Version
 from ratchet.adapters.runs import Run
 from ratchet.config import METRICS, Task
@@ -16,13 +17,13 @@ from ratchet.core.decision import cheapest_threshold
 from ratchet.core.gates import Evidence
 from ratchet.core.metrics import Judged
 from ratchet.stages import PRODUCTION
-from ratchet.steps import chronicle, preprocess, train
+from ratchet.steps import chronicle, predictions, preprocess, train
 from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import Session, Step, code_of, config_of, digest_of
 from ratchet.steps.train import Trained
 
-CODE = ("core/baselines.py", "core/metrics.py", "steps/evaluate.py")
-BY_HAND = "roll forward by hand: promote once with a gate on the bare figure instead of max_drop or min_gain"
+CODE = ("core/baselines.py", "core/bootstrap.py", "core/metrics.py", "steps/evaluate.py", "steps/predictions.py")
+BY_HAND = "roll forward by hand: promote once with minimum or maximum instead of max_drop or min_gain"
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,10 @@ def _judge(
     task, kind, cost = session.task, prepared.kind, session.task.decision.cost
     rows = prepared.rows("test")
     truth = prepared.target(rows)
-    judged = judge_scorer(session.scorer(trained.model), rows, truth)
+    scorer = session.scorer(trained.model)
+    judged = judge_scorer(scorer, rows, truth)
     others = _baselines(task, prepared, rows, truth)
+    about, beside = _champion(session, prepared, rows, truth, champion)
     found = metrics.usual(kind, judged, cost)
     spread = metrics.intervals(kind, judged, cost, task.search.seed)
     report = {
@@ -95,11 +98,21 @@ def _judge(
         "metrics": found,
         "intervals": spread,
         "baselines": {name: metrics.usual(kind, other, cost) for name, other in others.items()},
-        "champion": _champion(session, prepared, rows, truth, champion),
+        "champion": about,
         "hypothesis": _hypothesis(task, found, spread),
+        "answers": _answers(session, scorer, trained.model),
     }
     _record(run, report, prepared, judged, others)
+    predictions.keep(session, run, {predictions.MODEL: judged, **others, predictions.CHAMPION: beside})
     return report
+
+
+def _answers(session: Session, scorer: Any, model: Model) -> list[dict[str, Any]]:
+    """What the model says of the rows that travel with it, for a server of it to say the same."""
+    with session.fetched(model) as folder:
+        sample = modelserver.sample_rows(folder)["dataframe_records"]
+    answers: list[dict[str, Any]] = scorer.predict(pd.DataFrame(sample, columns=list(scorer.encoder.inputs)))
+    return answers
 
 
 def judge_scorer(scorer: Any, rows: pd.DataFrame, truth: np.ndarray) -> Judged:
@@ -124,29 +137,30 @@ def _baselines(task: Task, prepared: Prepared, rows: pd.DataFrame, truth: np.nda
 
 def _champion(
     session: Session, prepared: Prepared, rows: pd.DataFrame, truth: np.ndarray, champion: Version | None
-) -> dict[str, Any] | None:
-    """The champion on the same rows and, where the two cannot be compared, the reason."""
+) -> tuple[dict[str, Any] | None, Judged | None]:
+    """The champion on the same rows, with the reason where the two cannot be compared, and its answers."""
     if champion is None:
-        return None
+        return None, None
     about: dict[str, Any] = {"version": champion.number, "reason": None, "metrics": {}}
     if models.DIGEST not in champion.tags:
         return about | {
             "reason": "the champion comes from a release without manifests, so nobody can tell whether it is the model"
             f" that was judged; {BY_HAND}"
-        }
+        }, None
     scorer = session.scorer(chronicle.model_of(session, champion))
     columns = {name: "number" if kind == "number" else "text" for name, kind in prepared.about["columns"].items()}
     changed = [name for name, kind in scorer.encoder.inputs.items() if columns.get(name) != kind]
     if scorer.kind != prepared.kind or list(scorer.classes) != prepared.classes:
-        return about | {"reason": "the champion answers another question: its classes differ"}
+        return about | {"reason": "the champion answers another question: its classes differ"}, None
     if changed:
-        return about | {"reason": f"the champion reads the column {changed[0]!r}, which has gone or changed its kind"}
+        gone = f"the champion reads the column {changed[0]!r}, which has gone or changed its kind"
+        return about | {"reason": gone}, None
     if champion.tags.get("ratchet.split") != prepared.about["split_digest"]:
         about["reason"] = (
             f"the champion learned from another split of the data, so it may have seen the test rows; {BY_HAND}"
         )
     judged = judge_scorer(scorer, rows, truth)
-    return about | {"metrics": metrics.usual(prepared.kind, judged, session.task.decision.cost)}
+    return about | {"metrics": metrics.usual(prepared.kind, judged, session.task.decision.cost)}, judged
 
 
 def _hypothesis(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ratchet.steps import evaluate, preprocess, promote, train
+from ratchet.steps import evaluate, judge, preprocess, promote, train
 from ratchet.steps.evaluate import Evaluated
 from ratchet.steps.promote import Promoted
 from ratchet.steps.session import Session
@@ -24,7 +24,7 @@ def main(session: Session) -> Done:
     Raises GateRefused if a gate does not open; what was trained stays on record.
     """
     with session.opened("main") as run:
-        preprocess.preprocess(session, run)
+        judge.check(session, preprocess.preprocess(session, run))
         train.train(session, run)
         evaluated = evaluate.evaluate(session, run)
         run.log_metrics({f"test_{name}": value for name, value in evaluated.report["metrics"].items()})

@@ -12,7 +12,7 @@ from ratchet.core.gates import Verdict
 from ratchet.core.ledger import Change, Entry
 from ratchet.errors import GateRefused
 from ratchet.stages import NONE, PRODUCTION, PROMOTE, STAGING
-from ratchet.steps import chronicle, evaluate, moves, train
+from ratchet.steps import chronicle, evaluate, judge, moves, train
 from ratchet.steps.evaluate import Evaluated
 from ratchet.steps.session import Session, key_of
 
@@ -37,10 +37,8 @@ def promote(session: Session, to: Target = "production", parent: Run | None = No
     with session.opened("promote", parent) as run:
         evaluated = evaluate.evaluate(session, parent or run)
         session.progress.step("promote", "running")
-        stages = [STAGING] if to == "staging" else [STAGING, PRODUCTION]
-        verdicts = {stage: gates.judge(_asked(session, stage), evaluated.evidence, evaluated.report["kind"])
-                    for stage in stages}  # fmt: skip
-        run.log_json(gates_as_json(verdicts), "gates.json")
+        stages = judge.WAY[to]
+        verdicts = judge.judge(session, run, evaluated, stages)
         with moves.begun(session, run) as board:
             case = _Case(session, run, evaluated, verdicts, why)
             version = case.registered()
@@ -181,8 +179,4 @@ def as_json(promoted: Promoted) -> dict[str, Any]:
 
 def gates_as_json(verdicts: Mapping[str, list[Verdict]]) -> list[dict[str, Any]]:
     """Return the verdicts as plain values, in order of the stages."""
-    return [
-        {"stage": stage, "verdict": v.verdict, "sentence": v.sentence, "figure": v.figure}
-        for stage, judged in verdicts.items()
-        for v in judged
-    ]
+    return gates.as_json(verdicts)
