@@ -1,0 +1,158 @@
+"""Approval, the registry held against the ledger, and the way back, by their commands."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+
+from ratchet.adapters.servers import free_port
+from tests import moving
+from tests.conftest import Told
+from tests.end_to_end.commands import run, start
+
+Ratchet = Callable[..., Told]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Version 1 is in Production."""
+    place = tmp_path_factory.mktemp("moves")
+    assert run("ratchet", "run", "-c", moving.task_in(place), cwd=place).returncode == 0
+    return place
+
+
+@pytest.fixture
+def task(store: Path, workplace: Path) -> Path:
+    """The task in an empty folder, with a store like that of `store`."""
+    return moving.copied(store, workplace)
+
+
+# ---------------------------------------------------------------- approvals
+
+
+def test_a_version_waits_for_the_approval_of_somebody_else_until_what_they_saw_changes(
+    task: Path, ratchet: Ratchet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(person: str, *words: object) -> Told:
+        monkeypatch.setenv("LOGNAME", person)
+        return ratchet(*words)
+
+    moving.task_in(task.parent, approvals={"production": 1})
+    promote = ("promote", "-c", task, "--seed", 8)
+    first = said("ada", *promote)
+    assert first.code == 1
+    assert "stays in Staging; Production refused: approvals 0 of 1; somebody who did not train it types" in first.err
+    approve = ("approve", 2, "-c", task, "--comment", "read the card")
+    assert "version 2: was trained by ada; another person approves it" in said("ada", *approve).err
+    assert "give a reason with --comment" in said("bob", "approve", 2, "-c", task).err
+    assert said("carol", "refuse", 2, "-c", task, "--comment", "March is missing").code == 0
+    assert said("bob", *approve).code == 0
+    assert "Production refused: carol refused it" in said("ada", *promote).err
+    assert said("carol", "approve", 2, "-c", task, "--comment", "March is there now").code == 0
+
+    changed = moving.SMALL["gates"] | {"production": [{"metric": "roc_auc", "max_drop": 0.4}]}
+    moving.task_in(task.parent, approvals={"production": 1}, gates=changed)
+    assert "approvals 0 of 1, carol, bob approved what has changed since" in said("ada", *promote).err
+    moving.task_in(task.parent, approvals={"production": 1})
+    assert "approvals 0 of 1" not in said("ada", *promote).err
+    assert moving.stages(moving.session(task))[2] == ("Production", ("champion",))
+    words = [(e["action"], e["person"]) for e in ratchet("ledger", "--json").json["entries"] if e["phase"] == "done"]
+    assert words[-4:] == [("refuse", "carol"), ("approve", "bob"), ("approve", "carol"), ("promote", "ada")]
+
+
+def test_a_version_that_was_not_judged_or_is_not_there_is_not_approved(task: Path, ratchet: Ratchet) -> None:
+    at = moving.session(task)
+    made = at.client.create_model_version("small", at.client.get_model_version("small", "1").source)
+    words = ("-c", task, "--comment", "why not")
+    assert "was not judged for Production yet" in ratchet("approve", made.version, *words).err
+    assert "there is no version 9" in ratchet("approve", 9, *words).err
+
+
+# ---------------------------------------------------------------- past the ledger
+
+
+def test_a_stage_that_was_changed_past_the_ledger_stops_every_move_until_it_is_adopted(
+    task: Path, ratchet: Ratchet
+) -> None:
+    at = moving.session(task)
+    moving.again(at)
+    moving.edited(at, 2, "Production", archive=True)
+    for words in (("promote",), ("rollback",), ("approve", 2, "--comment", "x")):
+        told = ratchet(*words, "-c", task)
+        assert told.code == 1
+        assert "version 2 is in Production; the ledger has it in None" in told.err
+    look = ratchet("reconcile", "-c", task, "--json")
+    assert look.code == 1
+    found = json.loads(look.out.splitlines()[0])["differences"]
+    assert [(d["version"], d["recorded"], d["found"]) for d in found] == [
+        (1, "Production", "Archived"), (2, "None", "Production"),
+    ]  # fmt: skip
+    assert "give a reason with --comment" in ratchet("reconcile", "-c", task, "--adopt").err
+    assert ratchet("reconcile", "-c", task, "--adopt", "--comment", "the outage of Sunday").code == 0
+    assert ratchet("reconcile", "-c", task).out == "small: the registry is as the ledger says\n"
+    assert moving.stages(at) == {1: ("Archived", ()), 2: ("Production", ("champion",))}
+    assert ratchet("ledger", "--json").json["entries"][-1]["why"] == "the outage of Sunday"
+    assert ratchet("rollback", "-c", task, "--json").json == {"task": "small", "from": 2, "to": 1}
+
+
+def test_a_stage_that_was_changed_past_the_ledger_is_put_back(task: Path, ratchet: Ratchet) -> None:
+    at = moving.session(task)
+    moving.again(at)
+    moving.edited(at, 2, "Production")
+    assert "versions 2, 1 are all in Production; `ratchet reconcile" in ratchet("evaluate", "-c", task, "--seed", 8).err
+    assert ratchet("reconcile", "-c", task, "--revert").code == 0
+    assert moving.stages(at) == {1: ("Production", ("champion",)), 2: ("None", ())}
+    at.client.set_registered_model_alias("small", "champion", "2")
+    assert "version 2 in None bears champion" in ratchet("reconcile", "-c", task).out
+    assert ratchet("reconcile", "-c", task, "--revert").code == 0
+    assert moving.stages(at) == {1: ("Production", ("champion",)), 2: ("None", ())}
+
+
+def test_a_version_that_was_deleted_cannot_be_put_back_and_is_adopted(task: Path, ratchet: Ratchet) -> None:
+    at = moving.session(task)
+    moving.promote(at, *moving.again(at))
+    at.client.delete_model_version("small", "1")
+    assert ratchet("reconcile", "-c", task).out == "version 1 was deleted; it was in Archived\n"
+    told = ratchet("reconcile", "-c", task, "--revert")
+    assert "version 1 was deleted; it was in Archived, which cannot be undone: give --adopt, with a reason" in told.err
+    assert ratchet("reconcile", "-c", task, "--adopt", "--comment", "tidied up").code == 0
+    assert ratchet("reconcile", "-c", task).code == 0
+    assert "there is no version 1 any more; nothing was changed" in ratchet("rollback", "-c", task).err
+
+
+def test_a_version_that_was_registered_anew_is_named(task: Path, ratchet: Ratchet) -> None:
+    at = moving.session(task)
+    at.client.set_model_version_tag("small", "1", "ratchet.manifest", "0" * 64)
+    told = ratchet("reconcile", "-c", task)
+    assert told.out == "version 1 was registered anew: its model is not the one that was judged\n"
+
+
+# ---------------------------------------------------------------- the way back
+
+
+def test_a_model_is_served_on_while_it_is_rolled_back(task: Path, ratchet: Ratchet) -> None:
+    assert run("ratchet", "run", "-c", task, "--seed", 8, cwd=task.parent).returncode == 0
+    port = free_port()
+    server = start("ratchet", "serve", "-c", task, "--port", port, cwd=task.parent)
+    try:
+        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 120
+        while True:
+            assert server.poll() is None and time.monotonic() < deadline
+            try:
+                assert requests.get(f"{url}/ping", timeout=5).ok
+                break
+            except requests.ConnectionError:
+                time.sleep(0.5)
+        rows = {"dataframe_records": [{"age": 41, "late_payments": 1, "gender": "F"}]}
+        before = requests.post(f"{url}/invocations", json=rows, timeout=60)
+        assert ratchet("rollback", "-c", task, "--json").json == {"task": "small", "from": 2, "to": 1}
+        after = requests.post(f"{url}/invocations", json=rows, timeout=60)
+        assert before.status_code == after.status_code, before.text
+        assert before.json() == after.json()
+    finally:
+        server.terminate()
+        server.wait(30)
+    assert ratchet("status", "-c", task, "--json").json["versions"][1]["stage"] == "Production"
