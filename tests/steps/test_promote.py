@@ -57,6 +57,27 @@ def test_a_stop_in_the_middle_of_a_move_waits_for_its_end(
     assert stages(workplace) == {1: ("Archived", ()), 2: ("Production", ("champion",))}
 
 
+def test_a_version_is_promoted_by_its_number_also_when_the_task_has_moved_on(
+    champion: Path, ratchet: Callable[..., Told], workplace: Path
+) -> None:
+    ratchet("promote", "-c", champion, "--seed", 8, "--to", "staging")
+    ratchet("promote", "-c", champion, "--seed", 9, "--to", "staging")
+    assert stages(workplace)[2] == ("Archived", ())
+    told = ratchet("promote", "-c", champion, "--version", 2, "--comment", "the steadier one", "--json")
+    assert (told.json["version"], told.json["stage"]) == (2, "Production")
+    assert ratchet("ledger", "--json").json["entries"][-1]["why"] == "the steadier one"
+    assert "there is no version 7" in ratchet("promote", "-c", champion, "--version", 7).err
+
+
+def test_a_version_that_learned_from_another_split_is_not_judged_on_rows_that_it_may_have_seen(
+    champion: Path, ratchet: Callable[..., Told], task_file: Callable[..., Path]
+) -> None:
+    other = task_file(split={"by": "hash", "train": 0.6, "valid": 0.2, "test": 0.2})
+    told = ratchet("promote", "-c", other, "--version", 1)
+    assert told.code == 1
+    assert "version 1: it learned from another split of the data" in told.err
+
+
 def test_rollback_returns_to_the_former_champion(champion: Path, ratchet: Callable[..., Told], workplace: Path) -> None:
     ratchet("run", "-c", champion, "--seed", 8, "--json")
     told = ratchet("rollback", "-c", champion, "--json")
@@ -153,7 +174,7 @@ def test_a_champion_that_came_after_the_judgement_refuses_the_promotion(
     assert ratchet("run", "-c", champion, "--seed", 9, "--json").json["version"] == 2
     monkeypatch.setattr(promote.evaluate, "evaluate", lambda *_: judged)
     with pytest.raises(GateRefused, match="version 2 came to Production after this one was judged"):
-        promote.promote(session)
+        promote.promote(session, promote.Asked())
     assert stages(workplace)[2] == ("Production", ("champion",))
 
 

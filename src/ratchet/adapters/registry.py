@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+MODEL_ID = "ratchet.model_id"  # tag of a version: the logged model that it is
+
+
 @dataclass(frozen=True)
 class Version:
     """One version of a registered model."""
@@ -119,7 +122,7 @@ def register(client: "MlflowClient", name: str, model_uri: str, run_id: str, abo
     from mlflow.exceptions import MlflowException
 
     model_id = model_uri.removeprefix("models:/")
-    known = [version for version in versions(client, name) if version.tags.get("ratchet.model_id") == model_id]
+    known = [version for version in versions(client, name) if version.tags.get(MODEL_ID) == model_id]
     if known:
         return known[0]
     try:
@@ -127,7 +130,7 @@ def register(client: "MlflowClient", name: str, model_uri: str, run_id: str, abo
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    tags = {key: str(value) for key, value in about["tags"].items()} | {"ratchet.model_id": model_id}
+    tags = {key: str(value) for key, value in about["tags"].items()} | {MODEL_ID: model_id}
     # Given the logged model's own place: a `models:/` source would be resolved by a server that may lack rights.
     source = client.get_logged_model(model_id).artifact_location
     with made_once():

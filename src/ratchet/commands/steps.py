@@ -120,35 +120,36 @@ def evaluate(as_json: bool, **options: Any) -> None:
 @click.option("--to", type=click.Choice(["staging", "production"]), default="production", show_default=True,
     help="How far: Staging only, or through it to Production.",
 )  # fmt: skip
+@click.option("--version", type=click.IntRange(1), metavar="N", help="Which version; unset: the model of this file.")
 @COMMENT
 @click.option("--dry-run", is_flag=True,
     help="Only say what each gate on the way would say, by how much, and how many more rows it would take to tell."
     " Exits 1 if one does not open.",
 )  # fmt: skip
-def promote(to: Any, comment: str, dry_run: bool, as_json: bool, **options: Any) -> None:
+def promote(to: Any, version: int | None, comment: str, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Register the judged model, hold it against the gates, and move it through the stages."""
     from ratchet import console
     from ratchet.core.gates import opens
-    from ratchet.steps import judge
     from ratchet.steps import promote as step
 
+    asked = step.Asked(to, comment, version)
     with opened(as_json=as_json, **options) as session:
         if dry_run:
-            verdicts = judge.explain(session, to)
+            verdicts = step.explained(session, asked)
             found = step.gates_as_json(verdicts)
             is_open = all(opens(judged) for judged in verdicts.values())
             told = {"task": session.task.name, "to": to, "opens": is_open, "gates": found}
             console.as_json(told) if as_json else console.gates(found)
             raise SystemExit(not is_open)
-        promoted = step.promote(session, to, why=comment)
+        promoted = step.promote(session, asked)
         if as_json:
             console.as_json({"task": session.task.name, **step.as_json(promoted)})
             return
         console.gates(step.gates_as_json(promoted.verdicts))
-        version = promoted.version
-        if to == "staging" and version.stage == "Production":
+        came = promoted.version
+        if to == "staging" and came.stage == "Production":
             session.progress.note("it is further than Staging already; nothing was moved")
-        console.say(f"{version.name} version {version.number} is in {version.stage}: {version.uri}")
+        console.say(f"{came.name} version {came.number} is in {came.stage}: {came.uri}")
 
 
 @click.command()

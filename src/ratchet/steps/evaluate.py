@@ -16,6 +16,7 @@ from ratchet.core import baselines, metrics, plots
 from ratchet.core.decision import cheapest_threshold
 from ratchet.core.gates import Evidence
 from ratchet.core.metrics import Judged
+from ratchet.errors import DataError
 from ratchet.stages import PRODUCTION
 from ratchet.steps import chronicle, predictions, preprocess, train
 from ratchet.steps.preprocess import Prepared
@@ -46,8 +47,11 @@ class Evaluated:
         )
 
 
-def evaluate(session: Session, parent: Run | None = None) -> Evaluated:
-    """Judge the model of train on test; return the figures."""
+def evaluate(session: Session, parent: Run | None = None, version: Version | None = None) -> Evaluated:
+    """Judge the model of train on test, or that of a version; return the figures.
+
+    Raises DataError if the version learned from another split, so that it may have seen the test rows.
+    """
     champion = registry.in_stage(session.client, session.task.name, PRODUCTION)
 
     def recall(run_id: str) -> Evaluated:
@@ -55,24 +59,31 @@ def evaluate(session: Session, parent: Run | None = None) -> Evaluated:
         return Evaluated(run_id, Trained(report["train_run_id"], report["model_uri"]), report)
 
     def work(run: Run) -> None:
-        trained = train.train(session, parent or run)
+        trained = train.of_version(version) if version else train.train(session, parent or run)
         prepared = preprocess.preprocess(session, parent or run)
+        if version and version.tags.get("ratchet.split") != prepared.about["split_digest"]:
+            raise DataError(
+                f"{version.name} version {version.number}: it learned from another split of the data, so it may have"
+                " seen the test rows; promote it with the file and the data that it was trained by"
+            )
         report = _judge(session, run, prepared, trained, champion)
         run.log_json(report, "evaluation.json")
 
     def told() -> dict[str, str]:
-        return inputs(session, champion)
+        return inputs(session, champion, version)
 
     return session.do(Step("evaluate", told(), recall, work, settled=told), parent)
 
 
-def inputs(session: Session, champion: Version | None) -> dict[str, str]:
-    """What evaluate depends on: its code, the problem, train, and the champion that the model is compared with."""
-    told = config_of(session.task.model_dump(include={"problem"}))
+def inputs(session: Session, champion: Version | None, version: Version | None = None) -> dict[str, str]:
+    """What evaluate depends on: its code, the problem, the rows, the model, and the champion beside it."""
+    told = config_of(session.task.model_dump(include={"problem", "decision"}))
+    told |= {"champion": f"version {champion.number}" if champion else "none"}
+    if version:
+        below = digest_of(preprocess.inputs(session))
+        return code_of(CODE) | told | {"step preprocess": below, "model of run": version.run_id}
     below = digest_of(train.inputs(session))
-    learned = session.finished("train", below) or "none yet"
-    against = f"version {champion.number}" if champion else "none"
-    return code_of(CODE) | told | {"step train": below, "model of run": learned, "champion": against}
+    return code_of(CODE) | told | {"step train": below, "model of run": session.finished("train", below) or "none yet"}
 
 
 def _judge(

@@ -42,11 +42,6 @@ def judge(
     return found
 
 
-def explain(session: Session, to: str) -> Mapping[str, list[Verdict]]:
-    """Return what the gates on the way to a stage say; nothing is registered or moved."""
-    return judge(session, None, evaluate.evaluate(session), WAY[to])
-
-
 def check(session: Session, prepared: Prepared) -> None:
     """Raise DataError if a gate's slices or groups do not fit the rows: before a search is waited for."""
     for stage in (STAGING, PRODUCTION):

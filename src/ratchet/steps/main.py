@@ -28,7 +28,7 @@ def main(session: Session) -> Done:
         train.train(session, run)
         evaluated = evaluate.evaluate(session, run)
         run.log_metrics({f"test_{name}": value for name, value in evaluated.report["metrics"].items()})
-        promoted = promote.promote(session, "production", run)
+        promoted = promote.promote(session, promote.Asked(), run)
         run.set_tags({"ratchet.version": promoted.version.number, "ratchet.stage": promoted.version.stage})
         return Done(run.id, evaluated, promoted)
 

@@ -29,18 +29,27 @@ class Promoted:
     verdicts: Mapping[str, list[Verdict]]
 
 
-def promote(session: Session, to: Target = "production", parent: Run | None = None, why: str = "") -> Promoted:
-    """Register the model of evaluate and move it: None -> Staging -> Production, as far as `to`.
+@dataclass(frozen=True)
+class Asked:
+    """What is asked: how far, why (it goes on the ledger), and which version (None: the model of this task's train)."""
 
-    why: goes on the ledger. Raises GateRefused with every reason; the version stays where it was allowed to come.
+    to: Target = "production"
+    why: str = ""
+    number: int | None = None
+
+
+def promote(session: Session, asked: Asked, parent: Run | None = None) -> Promoted:
+    """Register the model of evaluate and move it: None -> Staging -> Production, as far as is asked.
+
+    Raises GateRefused with every reason; the version stays where it was allowed to come.
     """
     with session.opened("promote", parent) as run:
-        evaluated = evaluate.evaluate(session, parent or run)
+        evaluated = judged(session, asked, parent or run)
         session.progress.step("promote", "running")
-        stages = judge.WAY[to]
+        stages = judge.WAY[asked.to]
         verdicts = judge.judge(session, run, evaluated, stages)
         with moves.begun(session, run) as board:
-            case = _Case(session, run, evaluated, verdicts, why)
+            case = _Case(session, run, evaluated, verdicts, asked.why)
             version = case.registered()
             moves.require_champion(version, (evaluated.report["champion"] or {}).get("version"), board.entries)
             run.set_tags({"ratchet.version": version.number, "ratchet.model_uri": version.uri})
@@ -48,6 +57,20 @@ def promote(session: Session, to: Target = "production", parent: Run | None = No
                 version = case.brought(version, stage, board.entries)
         session.progress.step("promote", "done")
         return Promoted(run.id, version, verdicts)
+
+
+def judged(session: Session, asked: Asked, parent: Run | None = None) -> Evaluated:
+    """Return what evaluate found of the model that is asked about.
+
+    Raises RatchetError if there is no such version.
+    """
+    version = registry.numbered(session.client, session.task.name, asked.number) if asked.number else None
+    return evaluate.evaluate(session, parent, version)
+
+
+def explained(session: Session, asked: Asked) -> Mapping[str, list[Verdict]]:
+    """Return what the gates on the way say; nothing is registered or moved."""
+    return judge.judge(session, None, judged(session, asked), judge.WAY[asked.to])
 
 
 def _asked(session: Session, stage: str) -> Sequence[Any]:

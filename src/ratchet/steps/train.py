@@ -7,8 +7,9 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
-from ratchet.adapters import database, gpu, models, process, schema, search, signatures, study
+from ratchet.adapters import database, gpu, models, process, registry, schema, search, signatures, study
 from ratchet.adapters.models import Model
+from ratchet.adapters.registry import Version
 from ratchet.adapters.runs import Run
 from ratchet.adapters.study import Trial
 from ratchet.config import METRICS, Task
@@ -42,6 +43,11 @@ class Trained:
     def model(self) -> Model:
         """What is loaded to judge it."""
         return Model(self.model_uri, self.model_uri, self.run_id, {})
+
+
+def of_version(version: Version) -> Trained:
+    """Return the model that a version is."""
+    return Trained(version.run_id, f"models:/{version.tags[registry.MODEL_ID]}")
 
 
 def inputs(session: Session) -> dict[str, str]:
