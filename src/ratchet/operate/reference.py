@@ -71,7 +71,7 @@ def _shown(field: FieldInfo) -> str:
 
 def _words(kind: Any) -> str:
     origin, parts = get_origin(kind), get_args(kind)
-    plain = {str: "text", int: "whole number", float: "number", type(None): "null"}
+    plain = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}
     if kind in plain:
         return plain[kind]
     if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -98,7 +98,9 @@ def _default(field: FieldInfo) -> str:
         return "see below"
     if value in ((), {}, ""):
         return "empty"
-    return f"`{list(value) if isinstance(value, tuple) else value}`"
+    parts = value if isinstance(value, tuple) else (value,)
+    shown = [part.model_dump(exclude_unset=True) if isinstance(part, BaseModel) else part for part in parts]
+    return f"`{shown if isinstance(value, tuple) else value}`"
 
 
 def _meaning(field: FieldInfo) -> str:
