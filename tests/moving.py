@@ -30,7 +30,7 @@ SMALL: dict[str, Any] = {
 
 def task_in(place: Path, **sections: Any) -> Path:
     """The file of the small task, with sections replaced."""
-    path = place / "small.yaml"
+    path = place / f"{sections.get('name', 'small')}.yaml"
     path.write_text(yaml.safe_dump(SMALL | sections), encoding="utf-8")
     return path
 

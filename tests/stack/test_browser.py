@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from ratchet.operate.stack import Stack
+from tests import moving
+from tests.conftest import Told
 from tests.end_to_end.commands import environment, run
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -72,3 +74,30 @@ def test_three_trials_are_selected_and_compared(
     assert page.get_by_text("trial 3 xgboost").count()
     without_panels(page)
     page.screenshot(path=Path(PICTURES or tmp_path) / "team.png")
+
+
+def test_a_stage_that_somebody_changes_in_the_ui_is_named_and_put_back(
+    browser: Browser, on_stack: Stack, workplace: Path, ratchet: Callable[..., Told], tmp_path: Path
+) -> None:
+    config = moving.task_in(workplace, name="clicked")
+    assert ratchet("run", "-c", config, "--json").code == 0
+    page = signed_in(browser, on_stack)
+    page.goto(f"{on_stack.tracking_uri}/#/models/clicked/versions/1")
+    page.get_by_text("promote Staging → Production by admin").first.wait_for()
+    assert page.get_by_role("link", name="Its newest gate report").count(), "the way to the evidence"
+    without_panels(page)
+    page.screenshot(path=Path(PICTURES or tmp_path) / "version.png")
+    page.get_by_role("switch").first.click()  # the new registry UI shows stages and changes none: it is switched off
+    page.get_by_role("dialog").get_by_role("button", name="Disable").click()
+    page.get_by_text("Stage:").wait_for()
+    page.get_by_text("Production", exact=True).first.click()
+    page.get_by_role("menuitem").filter(has_text="Archived").click()
+    page.get_by_role("dialog").get_by_role("button", name="OK").click()
+    page.get_by_text("Archived", exact=True).first.wait_for()
+    told = ratchet("reconcile", "-c", config)
+    assert (told.code, told.out) == (1, "version 1 is in Archived; the ledger has it in Production\n")
+    assert "clicked: changed past the ledger" in ratchet("promote", "-c", config).err
+    assert ratchet("reconcile", "-c", config, "--revert").code == 0
+    page.reload()
+    page.get_by_text("Production", exact=True).first.wait_for()
+    assert ratchet("status", "-c", config, "--json").json["versions"][0]["aliases"] == ["champion"]

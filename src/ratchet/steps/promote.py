@@ -171,7 +171,7 @@ def _register(session: Session, evaluated: Evaluated) -> Version:
     task = session.task
     figures = ", ".join(f"{name} {value:.4f}" for name, value in list(evaluated.report["metrics"].items())[:4])
     made = session.client.get_run(evaluated.trained.run_id).data.tags
-    question = task.problem.question or task.name
+    question = task.problem.question or f"{task.name}."
     description = f"{question} On {evaluated.report['rows']:,} test rows: {figures}."
     about = {
         "description": description,
