@@ -54,11 +54,11 @@ def deploy(place: Path, step: str) -> "subprocess.CompletedProcess[str]":
 def test_no_password_is_on_a_command_line_and_what_is_left_to_a_person_is_said(place: Path) -> None:
     done = deploy(place, "prepare")
     assert done.returncode == 0, done.stderr
-    secrets = re.findall(r"^\w+=([0-9a-f]{40})$", (place / ".env").read_text(), re.MULTILINE)
+    secrets = re.findall(r"^\w+=([0-9a-f]{64})$", (place / ".env").read_text(), re.MULTILINE)
     seen = (place / "seen").read_text()
     assert len(secrets) > 5
     assert not [secret for secret in secrets if secret in seen + done.stdout]
-    assert re.search(r'^--password: "[0-9a-f]{40}"$', (place / "seen.flags").read_text(), re.MULTILINE)
+    assert re.search(r'^--password: "[0-9a-f]{64}"$', (place / "seen.flags").read_text(), re.MULTILINE)
     assert seen.index("sql instances create") < seen.index("secrets create")
     assert "run deploy" not in seen, "the server starts when its database is there"
     assert done.stdout.index("init.sh") < done.stdout.index("ratchet migrate") < done.stdout.index("deploy.sh tracking")

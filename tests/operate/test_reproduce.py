@@ -80,6 +80,7 @@ def write_task(folder: Path, name: str, models: list[str]) -> None:
             "drop": ["applied_at", "probability_of_default"],
         },
         "search": {"models": models, "trials": 2, "folds": 2, "max_rounds": 40},
+        "gates": {"staging": [{"beats": "dummy", "point": True}], "production": [{"beats": "dummy", "point": True}]},
     }  # fmt: skip
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(task), encoding="utf-8")
 

@@ -21,7 +21,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(session.PACKAGE.parents[1] / "requirements.lock", copy.parents[1])
     (copy.parents[1] / "README.md").write_text("hello\n")
     monkeypatch.setattr(session, "PACKAGE", copy)
-    monkeypatch.setattr("ratchet.steps.train.PACKAGE", copy)
+    monkeypatch.setattr("ratchet.steps.recipe.PACKAGE", copy)
     return copy
 
 

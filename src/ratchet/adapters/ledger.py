@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import database, schema
@@ -28,12 +29,15 @@ class Tail:
 
 
 def rows(settings: Settings) -> list[dict[str, Any]]:
-    """Return all rows, by their number.
+    """Return all rows, by their number; a database of one's own that is not made yet has none.
 
     Raises ServerError if the database cannot be reached.
     """
     from sqlalchemy import text
 
+    address = database.url(settings)
+    if address.startswith("sqlite:") and not Path(address.removeprefix("sqlite:///")).exists():
+        return []
     schema.ready(settings)
     with _connected(settings) as connection:
         found = connection.execute(text("SELECT * FROM ledger ORDER BY sequence")).mappings().all()
