@@ -180,8 +180,8 @@ def test_two_equal_models_are_called_different_in_one_case_of_twenty(name, n):
 @pytest.mark.parametrize("n", [200, 1_000, 4_500][:SIZES])
 @pytest.mark.parametrize("name", ["roc_auc", "cost"])
 def test_a_gap_as_wide_as_the_margin_is_found_with_the_stated_power(name, n):
-    # The stated power: Phi(margin / standard error - 1.645). A cost strays the more the larger it comes out (correlation
-    # .44 of figure and spread at 200 rows, .21 at 1,000), so its gap is found .04 and .03 less often than stated.
+    # The stated power: Phi(margin / standard error - 1.645). A cost strays the more the larger it comes out (figure and
+    # spread correlate at .44 on 200 rows, .21 on 1,000), so its gap is found .04 and .03 less often than stated.
     gap = 0.35 * math.sqrt(200 / n)
     margin, found, error = true_gap(name, gap), drawn(name, n, gap), true_error(name, n, gap)
     stated = float(stats.norm.cdf(margin / error - Z))
