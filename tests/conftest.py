@@ -57,6 +57,19 @@ def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shared / "mlflow.db"
 
 
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, migrated_store: Path) -> Path:
+    """A folder with the small task of `tests/moving.py`, whose version 1 is in Production; copy it, and leave it so."""
+    from tests import moving
+    from tests.end_to_end.commands import run
+
+    place = tmp_path_factory.mktemp("store")
+    shutil.copy(migrated_store, place / "mlflow.db")
+    done = run("ratchet", "run", "-c", moving.task_in(place), cwd=place)
+    assert done.returncode == 0, done.stderr
+    return place
+
+
 @pytest.fixture
 def workplace(tmp_path: Path, migrated_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with a fresh store, where commands run as on a user's machine."""

@@ -15,7 +15,7 @@ from ratchet.adapters import registry
 from ratchet.operate import reconcile
 from ratchet.steps import chronicle
 from tests import moving
-from tests.end_to_end.commands import environment, run
+from tests.end_to_end.commands import environment
 from tests.faults.counts import FULL
 from tests.faults.forked import FORK
 
@@ -80,11 +80,10 @@ def mends(at: Any, how: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def begun(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Version 2 is in Production in place of version 1; version 3 is registered."""
     place = tmp_path_factory.mktemp("moves")
-    config = moving.task_in(place)
-    assert run("ratchet", "run", "-c", config, cwd=place).returncode == 0
+    moving.copied(store, place)
     assert in_process(prepares, place) == 0
     return place
 
@@ -105,12 +104,12 @@ def champion(place: Path) -> list[int]:
     ("move", "after", "how"), [(promotes, 3, "look"), (goes_back, 1, "look"), (reverts, 2, "revert")]
 )
 def test_a_kill_at_any_step_leaves_one_champion_and_the_next_command_mends_the_rest(
-    move: Callable[[Any], None], after: int, how: str, store: Path, tmp_path: Path
+    move: Callable[[Any], None], after: int, how: str, begun: Path, tmp_path: Path
 ) -> None:
     def tried(moment: int) -> Path:
         place = tmp_path / str(moment)
         place.mkdir()
-        moving.copied(store, place)
+        moving.copied(begun, place)
         assert in_process(killed, place, move, moment) == (-signal.SIGKILL if moment else 0)
         return place
 
@@ -128,11 +127,11 @@ def test_a_kill_at_any_step_leaves_one_champion_and_the_next_command_mends_the_r
 
 @pytest.mark.parametrize("last", ["_transition", "_verify"])
 def test_a_rollback_that_was_killed_is_completed_by_the_same_command_and_goes_no_further(
-    last: str, store: Path, tmp_path: Path
+    last: str, begun: Path, tmp_path: Path
 ) -> None:
     place = tmp_path / "place"
     place.mkdir()
-    moving.copied(store, place)
+    moving.copied(begun, place)
     assert in_process(promotes, place) == 0
     assert in_process(killed_after, place, last) == -signal.SIGKILL
     assert in_process(goes_back, place) == 0

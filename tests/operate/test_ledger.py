@@ -30,14 +30,6 @@ KEY = "11" * 32
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Version 1 is in Production."""
-    place = tmp_path_factory.mktemp("moves")
-    assert run("ratchet", "run", "-c", moving.task_in(place), cwd=place).returncode == 0
-    return place
-
-
-@pytest.fixture(scope="module")
 def signed_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, with a ledger that is signed from its first entry."""
     place = tmp_path_factory.mktemp("signed")

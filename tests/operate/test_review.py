@@ -16,14 +16,6 @@ from tests.end_to_end.commands import run, start
 Ratchet = Callable[..., Told]
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Version 1 is in Production."""
-    place = tmp_path_factory.mktemp("moves")
-    assert run("ratchet", "run", "-c", moving.task_in(place), cwd=place).returncode == 0
-    return place
-
-
 @pytest.fixture
 def task(store: Path, workplace: Path) -> Path:
     """The task in an empty folder, with a store like that of `store`."""

@@ -25,7 +25,6 @@ from ratchet.operate import reconcile, review
 from ratchet.stages import ARCHIVED, NONE, PRODUCTION, STAGING
 from ratchet.steps import chronicle, moves
 from tests import moving
-from tests.end_to_end.commands import run
 from tests.faults.counts import times
 
 VERSIONS = st.integers(1, 5)
@@ -175,14 +174,6 @@ class Versions(RuleBasedStateMachine):
             assert moving.whole(entries)
             assert chronicle.fault(self.at.client, entries) is None
             self.at.spool.close()
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Version 1 is in Production."""
-    place = tmp_path_factory.mktemp("moves")
-    assert run("ratchet", "run", "-c", moving.task_in(place), cwd=place).returncode == 0
-    return place
 
 
 def test_in_any_order_of_moves_reviews_kills_and_edits_there_is_one_champion(
