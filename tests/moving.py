@@ -45,7 +45,7 @@ def session(config: Path, seed: int | None = None) -> Session:
 def again(at: Session, count: int = 1) -> list[int]:
     """Register the first version's model as further versions; their numbers."""
     first = registry.numbered(at.client, at.task.name, 1)
-    kept = ("ratchet.manifest", "ratchet.data", "ratchet.commit", "ratchet.evidence.production")
+    kept = ("ratchet.manifest", "ratchet.data", "ratchet.commit", "ratchet.evidence.production", "ratchet.by")
     tags = {name: first.tags.get(name, "") for name in kept}
     made = [at.client.create_model_version(first.name, first.source, first.run_id, tags=tags) for _ in range(count)]
     return [int(version.version) for version in made]

@@ -33,7 +33,7 @@ GRANT mlflow, ratchet_owner TO CURRENT_USER; -- whoever is no superuser gives aw
 CREATE DATABASE mlflow OWNER mlflow;
 CREATE DATABASE mlflow_auth OWNER mlflow;
 CREATE DATABASE ratchet OWNER ratchet_owner;
-REVOKE CONNECT ON DATABASE mlflow, mlflow_auth, ratchet FROM PUBLIC;
+REVOKE CONNECT, TEMPORARY ON DATABASE mlflow, mlflow_auth, ratchet FROM PUBLIC;
 GRANT CONNECT ON DATABASE ratchet TO ratchet_scientist;
 \connect ratchet
 REVOKE ALL ON SCHEMA public FROM PUBLIC;

@@ -439,8 +439,8 @@ class Gates(Section):
 class Approvals(Section):
     """How many people have to approve that a version comes to a stage; never who trained it."""
 
-    staging: int = Field(0, ge=0, le=10, description="To enter Staging.")
-    production: int = Field(0, ge=0, le=10, description="To enter Production.")
+    staging: Annotated[int, NOT_BOOL] = Field(0, ge=0, le=10, description="To enter Staging.")
+    production: Annotated[int, NOT_BOOL] = Field(0, ge=0, le=10, description="To enter Production.")
 
 
 class Task(Section):

@@ -267,12 +267,15 @@ def ledger(entries: list[dict[str, Any]]) -> None:
     if not entries:
         say("the ledger is empty: nothing was moved yet")
         return
-    heads = ["entry", "at (UTC)", "task", "version", "what", "by", "why"]
+    heads = ["entry", "at (UTC)", "task", "version", "what", "in place of", "by", "why"]
     rows = [
-        [e["sequence"], e["at"][:19].replace("T", " "), e["task"], e["version"], _what(e), _whom(e), e["why"]]
+        [e["sequence"], e["at"][:19].replace("T", " "), e["task"], e["version"], _what(e), e["replaced"] or "",
+         _whom(e), e["why"]]
         for e in entries
-    ]
+    ]  # fmt: skip
     table("ledger", heads, rows)
+    if any(entry["intent"] for entry in entries):
+        say("an entry that ends a move stands for its intent too, the number before; --json has them all")
 
 
 def at(moment: str, found: list[dict[str, Any]]) -> None:

@@ -39,7 +39,7 @@ class GateRefused(RatchetError):
 
 
 class Differs(RatchetError):
-    """A version that was built again is not what was recorded. report: what was compared, as plain values."""
+    """What was compared is not the same. report: what was found, as plain values."""
 
     def __init__(self, text: str, report: Mapping[str, Any]) -> None:
         super().__init__(text)

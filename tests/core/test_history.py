@@ -14,6 +14,7 @@ from ratchet.core.history import (
     champions,
     differences,
     former,
+    is_own,
     is_same_person,
     stages,
     unfinished,
@@ -22,11 +23,12 @@ from ratchet.core.history import (
 from ratchet.core.ledger import DONE, FIRST, INTENDED, VOID, Change, Entry, Who
 
 ME = Who("role", "ada", "ada", "laptop")
+AUTHOR = '{"account": "eve", "person": "eve", "host": "laptop"}'
 STAGES = ["None", "Staging", "Production", "Archived"]
 
 
 def entry(number, version, action="promote", to="Production", phase=DONE, **more):
-    change = Change("churn", version, action, "None", to, replaced=more.pop("replaced", None),
+    change = Change("churn", version, action, "None", to, replaced=more.pop("replaced", None), author=AUTHOR,
                     evidence=more.pop("evidence", ""), manifest=more.pop("manifest", ""))  # fmt: skip
     at = f"2026-05-03T14:{number:02}:00.000000Z"
     return Entry(number, at, phase, more.pop("intent", None), more.pop("who", ME), change, FIRST, **more)
@@ -81,10 +83,21 @@ def test_the_last_word_of_each_reviewer_counts():
     assert (found.by, found.refused_by, found.expired) == (("bob",), ("ada",), ())
 
 
-def test_an_approval_expires_with_what_it_saw_and_so_does_a_refusal():
+def test_an_approval_expires_with_what_it_saw_but_a_refusal_holds_until_it_is_lifted():
     words = [word(1, "approve", "ada", "old"), word(2, "refuse", "bob", "old")]
     found = approvals(words, 7, "Production", "seen")
-    assert (found.by, found.refused_by, found.expired) == ((), (), ("ada",))
+    assert (found.by, found.refused_by, found.expired) == ((), ("bob",), ("ada",))
+
+
+def test_one_person_with_and_without_an_account_is_one_and_who_trained_it_does_not_count():
+    words = [word(1, "approve", "ada"), word(2, "approve", ""), word(3, "approve", "eve")]
+    assert len(approvals(words, 7, "Production", "seen").by) == 1
+
+
+def test_where_nobody_knows_who_trained_it_no_approval_counts():
+    words = [replace(each, change=replace(each.change, author="")) for each in [word(1, "approve", "ada")]]
+    assert approvals(words, 7, "Production", "seen").by == ()
+    assert is_own(words, 7, "", ME)
 
 
 def test_words_on_another_version_or_stage_do_not_count():

@@ -76,7 +76,7 @@ def mends(at: Any, how: Any) -> None:
     assert reconcile.reconcile(at, "look") == []
     entries = chronicle.all_entries(at.settings)
     assert moving.whole(entries)
-    assert chronicle.fault(at.client, entries) is None
+    assert chronicle.fault(at.client, at.settings, entries) is None
 
 
 @pytest.fixture(scope="module")

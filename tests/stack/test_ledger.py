@@ -135,5 +135,5 @@ def test_of_two_promoters_one_wins_and_the_other_is_refused_and_there_is_always_
         worker.join(60)
     entries = chronicle.all_entries(at.settings)
     assert moving.whole(entries)
-    assert chronicle.fault(at.client, entries) is None
+    assert chronicle.fault(at.client, at.settings, entries) is None
     print(f"{won} of {RACES} races with exactly one champion; {len(entries)} entries, whole")

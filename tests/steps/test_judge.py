@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
 from ratchet.adapters import records, registry, tracking
 from ratchet.config import METRICS
-from ratchet.core.metrics import Judged
 from ratchet.settings import Settings
-from ratchet.steps import predictions
 from ratchet.steps.probe import end_of_period, ratio_of_medians
 from tests.conftest import Told
 
@@ -131,16 +128,6 @@ def test_a_model_is_served_for_real_before_its_stage_and_must_answer_as_recorded
     (found,) = ratchet("promote", "-c", config, "--to", "staging", "--json").json["gates"]
     assert (found["verdict"], found["rows"]) == ("pass", 5)
     assert "5 sample rows as evaluate recorded" in found["sentence"]
-
-
-def test_what_each_side_said_comes_back_as_it_was() -> None:
-    rng = np.random.default_rng(0)
-    for scores in (rng.random(50), rng.dirichlet(np.ones(3), 50).astype(np.float32)):
-        truth = rng.integers(0, 2, 50)
-        sides = {who: Judged(truth, scores, truth) for who in ("model", "dummy")}
-        found = predictions.from_columns(pd.DataFrame(predictions.as_columns(sides)))
-        assert list(found) == ["model", "dummy"]
-        assert (found["dummy"].scores == scores).all() and (found["model"].decided == truth).all()
 
 
 @pytest.mark.parametrize(

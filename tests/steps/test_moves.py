@@ -19,7 +19,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ratchet.adapters import process
 from ratchet.errors import GateRefused, RatchetError
 from ratchet.operate import reconcile, review
 from ratchet.stages import ARCHIVED, NONE, PRODUCTION, STAGING
@@ -67,7 +66,8 @@ class Versions(RuleBasedStateMachine):
         place = Path(tempfile.mkdtemp(dir=self.place))  # a new one each time: MLflow keeps a store open by its name
         os.environ.pop("MLFLOW_TRACKING_URI", None)  # which MLflow sets to the store before
         os.chdir(place)
-        self.at = moving.session(moving.copied(self.store, place))
+        moving.copied(self.store, place)
+        self.at = moving.session(moving.task_in(place, approvals={"production": 1}))
         self.stages = {1: PRODUCTION}
         self.former: dict[int, int | None] = {1: None}  # of each champion, whom it was promoted over
         self.is_edited = False
@@ -123,7 +123,7 @@ class Versions(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_edited)
     @rule(number=VERSIONS)
     def approves(self, number: int) -> None:
-        if number in self.stages:
+        if number in self.stages and self.stages[number] != PRODUCTION:
             review.review(self.at, number, "approve", PRODUCTION, "the card is fine")
 
     @precondition(lambda self: not self.is_edited)
@@ -172,14 +172,14 @@ class Versions(RuleBasedStateMachine):
         if hasattr(self, "at"):
             entries = chronicle.all_entries(self.at.settings)
             assert moving.whole(entries)
-            assert chronicle.fault(self.at.client, entries) is None
+            assert chronicle.fault(self.at.client, self.at.settings, entries) is None
             self.at.spool.close()
 
 
 def test_in_any_order_of_moves_reviews_kills_and_edits_there_is_one_champion(
     store: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "identity", lambda: {"account": "", "person": "reviewer", "host": "elsewhere"})
+    monkeypatch.setenv("LOGNAME", "a reviewer")
     Versions.store, Versions.place = store, workplace
     often = settings(
         max_examples=times(4, 60), stateful_step_count=times(12, 30), deadline=None,

@@ -1,6 +1,7 @@
 """Ratchet's own source in its git repository: the commit that is at work, and the files of earlier ones."""
 
 import io
+import re
 import subprocess
 import tarfile
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from ratchet.errors import RatchetError
 
 HERE = Path(__file__)
+COMMIT = re.compile("[0-9a-f]{40}")  # what comes from a tag, which people may edit, is no option of git
 DIRTY = "-dirty"
 PLACE = "src/ratchet"  # where the package lies in the repository
 LIMIT_S = 60
@@ -50,7 +52,7 @@ def holds(repository: Path, commit: str) -> bool:
 
 def extract(repository: Path, commit: str, folder: Path) -> None:
     """Write the files of a commit into a new folder. The repository itself is only read."""
-    packed = _bytes(repository, "archive", "--format=tar", commit)
+    packed = _bytes(repository, "archive", "--format=tar", commit) if COMMIT.fullmatch(commit) else None
     if packed is None:
         raise RatchetError(f"{repository}: git cannot write the files of commit {commit}; is the clone a partial one?")
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
@@ -58,12 +60,16 @@ def extract(repository: Path, commit: str, folder: Path) -> None:
 
 
 def read(repository: Path, commit: str, path: str) -> str | None:
-    """Return a file of a commit; None if it is not there."""
+    """Return a file of a commit; None if it is not there, or the name is none of a commit."""
+    if not COMMIT.fullmatch(commit):
+        return None
     return _text(repository, "show", f"{commit}:{path}")
 
 
 def changed(repository: Path, first: str, second: str) -> list[str]:
     """Return what the commits changed between them, a line per file: path and lines added and removed."""
+    if not (COMMIT.fullmatch(first) and COMMIT.fullmatch(second)):
+        return []
     return (_text(repository, "diff", "--stat=100", first, second) or "").splitlines()
 
 

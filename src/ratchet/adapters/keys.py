@@ -93,4 +93,6 @@ def make(file: Path) -> str:
             opened.write(f"{key.private_bytes_raw().hex()}\n")
     except FileExistsError:
         raise RatchetError(f"{file}: is there already; a key is never written over") from None
+    except OSError as error:
+        raise RatchetError(f"{file}: {error.strerror}; name a file in a folder that is there and yours") from None
     return key.public_key().public_bytes_raw().hex()

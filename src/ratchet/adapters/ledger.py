@@ -62,6 +62,12 @@ def append(settings: Settings, make: Callable[[Tail], Mapping[str, Any]]) -> Non
                 connection.commit()
                 return
             except IntegrityError:
+                connection.rollback()
+                if row["intent"] and _is_ended(connection, row["intent"]):
+                    raise RatchetError(
+                        f"the ledger: another command has ended entry {row['intent']} in the meantime; look with"
+                        " `ratchet reconcile -c FILE`"
+                    ) from None
                 continue
             except ProgrammingError as error:
                 raise RatchetError(
@@ -70,6 +76,12 @@ def append(settings: Settings, make: Callable[[Tail], Mapping[str, Any]]) -> Non
                     " ratchet_promoter"
                 ) from error
     raise Away("the ledger: others append to it all the time; try again")
+
+
+def _is_ended(connection: "sqlalchemy.Connection", intent: int) -> bool:
+    from sqlalchemy import text
+
+    return bool(connection.execute(text("SELECT 1 FROM ledger WHERE intent = :intent"), {"intent": intent}).scalar())
 
 
 def _tail(connection: "sqlalchemy.Connection") -> Tail:
@@ -103,16 +115,32 @@ def _connected(settings: Settings) -> Iterator["sqlalchemy.Connection"]:
         engine.dispose()
 
 
-def undelivered(settings: Settings, newest: int) -> list[dict[str, Any]]:
-    """Return the rows that the webhook has not had yet, oldest first; at its first time: the newest one."""
+def first(settings: Settings) -> str:
+    """Return the hash of the first row, by which a ledger is told from others; empty if there is none."""
     from sqlalchemy import text
 
     with _connected(settings) as connection:
-        since = connection.execute(text("SELECT max(sequence) FROM deliveries")).scalar()
-    if since is None:
-        since = newest - 1
-        delivered(settings, since)
+        return str(connection.execute(text("SELECT hash FROM ledger WHERE sequence = 1")).scalar() or "")
+
+
+def begin_deliveries(settings: Settings) -> None:
+    """Have the webhook told of what comes after this, if it never was told of anything."""
+    from sqlalchemy import text
+
+    schema.ready(settings)
     with _connected(settings) as connection:
+        known = connection.execute(text("SELECT max(sequence) FROM deliveries")).scalar()
+        newest = connection.execute(text("SELECT max(sequence) FROM ledger")).scalar()
+    if known is None and newest is not None:
+        delivered(settings, newest)
+
+
+def undelivered(settings: Settings) -> list[dict[str, Any]]:
+    """Return the rows that the webhook has not had yet, oldest first."""
+    from sqlalchemy import text
+
+    with _connected(settings) as connection:
+        since = connection.execute(text("SELECT max(sequence) FROM deliveries")).scalar() or 0
         found = connection.execute(text("SELECT * FROM ledger WHERE sequence > :since ORDER BY sequence"),
                                    {"since": since}).mappings().all()  # fmt: skip
     return [dict(row) for row in found]

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,6 +31,11 @@ def facts() -> dict[str, str]:
 def variables() -> dict[str, str]:
     """Return the environment's words about threads and instructions, those that are set."""
     return {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
+
+
+def of_threads(said: Mapping[str, str]) -> dict[str, str]:
+    """Return of recorded variables those words alone: a record that somebody edited sets nothing else."""
+    return {name: value for name, value in said.items() if name in VARIABLES}
 
 
 def _processor() -> dict[str, str]:

@@ -33,12 +33,6 @@ def user() -> str:
         return ""
 
 
-def identity() -> dict[str, str]:
-    """Return who works here and where: account on the tracking server, user of the system, host."""
-    account = os.environ.get("MLFLOW_TRACKING_USERNAME", "")
-    return {"account": account, "person": user(), "host": socket.gethostname()}
-
-
 def me() -> str:
     """Return a name of this process that no later one will bear: host, pid and when it began."""
     return f"{_host()}:{os.getpid()}:{_began(os.getpid())}"

@@ -164,7 +164,7 @@ def move(client: "MlflowClient", version: Version, stage: str) -> None:
     there = [v.number for v in versions(client, name) if v.stage == stage]
     if version.stage != stage or (stage in ALIASES and there != [version.number]):
         _transition(client, version, stage)
-    if stage in ALIASES:
+    if stage in ALIASES and ALIASES[stage] not in version.aliases:
         client.set_registered_model_alias(name, ALIASES[stage], str(version.number))
     _verify(client, version, stage)
 

@@ -140,6 +140,8 @@ def _grant(connection: "sqlalchemy.Connection") -> None:
             rights = {SCIENTIST: "SELECT", PROMOTER: "INSERT"}
         else:
             rights = {SCIENTIST: "SELECT" if table in READ_ONLY else "SELECT, INSERT, UPDATE, DELETE"}
+        if table == "ledger_0001":  # what a promoter could append to before
+            connection.execute(text(f"REVOKE INSERT ON {table} FROM {PROMOTER}"))
         for role, right in rights.items():
             connection.execute(text(f'GRANT {right} ON "{table}" TO {role}'))
     for role in (SCIENTIST, PROMOTER):

@@ -3,11 +3,13 @@
 import contextlib
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ratchet.adapters import database, git, process
 from ratchet.adapters.patience import CALLS_AGAIN
@@ -42,6 +44,16 @@ def client(settings: Settings) -> "MlflowClient":
         found = mlflow.MlflowClient(settings.tracking_uri, registry_uri=settings.tracking_uri)
         found.search_experiments(max_results=1)
         return found
+
+
+def identity(settings: Settings) -> dict[str, str]:
+    """Return who works here and where: the account by which the server is asked, the system's user, the host."""
+    from mlflow.utils.credentials import get_default_host_creds
+
+    parts, account = urlsplit(settings.tracking_uri), ""
+    if parts.scheme.startswith("http"):  # an account in the address is the one that is sent
+        account = parts.username or get_default_host_creds(settings.tracking_uri).username or ""
+    return {"account": account, "person": process.user(), "host": socket.gethostname()}
 
 
 @contextlib.contextmanager

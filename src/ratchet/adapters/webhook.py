@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import requests
 
 from ratchet.errors import ConfigError, ServerError
-from ratchet.settings import masked
 
 URL, SECRET = "RATCHET_WEBHOOK_URL", "RATCHET_WEBHOOK_SECRET"
 TIMEOUT_S, TRIES, WAIT_S = 10, 3, 1.0
@@ -28,10 +27,16 @@ def address() -> str:
         return ""
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in HERE):
-        raise ConfigError(f"{URL} ({masked(url)}): give an https:// address")
+        raise ConfigError(f"{URL} ({_shown(url)}): give an https:// address")
     if not os.environ.get(SECRET):
         raise ConfigError(f"{SECRET}: unset; what is sent to {URL} is signed by it")
     return url
+
+
+def _shown(url: str) -> str:
+    """The address without what may be a secret in it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}"
 
 
 def send(url: str, row: Mapping[str, Any]) -> None:
@@ -61,4 +66,4 @@ def send(url: str, row: Mapping[str, Any]) -> None:
         tries(once)
     except requests.RequestException as error:
         status = error.response.status_code if error.response is not None else type(error).__name__
-        raise ServerError(f"{URL} ({masked(url)}): entry {row['sequence']} was not taken ({status})") from None
+        raise ServerError(f"{URL} ({_shown(url)}): entry {row['sequence']} was not taken ({status})") from None

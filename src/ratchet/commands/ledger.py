@@ -1,6 +1,7 @@
 """The commands about who moved what: the ledger, reviews, and the registry held against it."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -47,26 +48,30 @@ def refuse(version: int, **options: Any) -> None:
 
 @click.command()
 @task_options
-@click.option("--adopt", "how", flag_value="adopt", help="Put what was changed on the ledger, with a --comment.")
-@click.option("--revert", "how", flag_value="revert", help="Put the registry back to what the ledger says.")
+@click.option("--adopt", is_flag=True, help="Put what was changed on the ledger, with a --comment.")
+@click.option("--revert", is_flag=True, help="Put the registry back to what the ledger says.")
 @COMMENT
-def reconcile(how: str | None, comment: str, as_json: bool, **options: Any) -> None:
+def reconcile(adopt: bool, revert: bool, comment: str, as_json: bool, **options: Any) -> None:
     """Find what was changed in the registry past the ledger: stages, aliases, versions deleted or registered anew."""
     from ratchet import console
-    from ratchet.errors import RatchetError
+    from ratchet.errors import Differs
     from ratchet.operate import reconcile as operation
 
+    if adopt and revert:
+        raise click.UsageError("--adopt or --revert, not both")
+    how: operation.How = "adopt" if adopt else "revert" if revert else "look"
     with opened(as_json=as_json, **options) as session:
-        found = operation.reconcile(session, how or "look", comment)  # type: ignore[arg-type]
-        done = {"adopt": "adopted", "revert": "reverted"}.get(how or "", "")
-        if as_json:
-            console.as_json({"task": session.task.name, "done": done, "differences": [vars(d) for d in found]})
+        found = operation.reconcile(session, how, comment)
+        done = {"adopt": "adopted", "revert": "reverted"}.get(how, "") if found else ""
+        told = {"task": session.task.name, "done": done, "differences": [vars(d) for d in found]}
+        if as_json and (done or not found):
+            console.as_json(told)
         for difference in found if not as_json else ():
             console.say(f"{difference.text}{f': {done}' if done else ''}")
         if not found and not as_json:
             console.say(f"{session.task.name}: the registry is as the ledger says")
         if found and not done:
-            raise RatchetError(f"{session.task.name}: changed past the ledger; --revert or --adopt mends it")
+            raise Differs(f"{session.task.name}: changed past the ledger; --revert or --adopt mends it", told)
 
 
 @click.group(invoke_without_command=True)
@@ -83,6 +88,7 @@ def ledger(context: click.Context, config: str | None, as_json: bool, moment: st
 
     entries = _entries(config)
     if moment:
+        moment = operation.written(moment)
         found = operation.at(entries, moment)
         console.as_json({"at": moment, "versions": found}) if as_json else console.at(moment, found)
     elif as_json:
@@ -107,13 +113,14 @@ def _entries(config: str | None) -> list[Any]:
 def verify(as_json: bool) -> None:
     """Check that no entry was changed, removed, reordered, forged or cut off; names the first that was."""
     from ratchet import console
-    from ratchet.errors import RatchetError
+    from ratchet.errors import Differs
     from ratchet.operate import ledger as operation
     from ratchet.settings import Settings
 
     found = operation.verified(Settings.from_env())
     if found.fault:
-        raise RatchetError(f"ledger: entry {found.fault.sequence}: {found.fault.text}")
+        told = asdict(found)
+        raise Differs(f"ledger: entry {found.fault.sequence}: {found.fault.text}", told)
     said = f"{found.entries} entries, {found.signed} of them signed: whole"
     if found.signed and not found.trusted:
         said += "; the signatures were not checked, since no key is trusted here (RATCHET_LEDGER_TRUST)"
@@ -124,7 +131,7 @@ def verify(as_json: bool) -> None:
 
 @ledger.command()
 def export() -> None:
-    """Write all entries to stdout, each a line of JSON, in the form that is hashed."""
+    """Write all entries to stdout, each a line of JSON."""
     from ratchet import console
 
     console.text("".join(json.dumps(entry.flat(), ensure_ascii=False) + "\n" for entry in _entries(None)))

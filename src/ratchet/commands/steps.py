@@ -129,23 +129,28 @@ def evaluate(as_json: bool, **options: Any) -> None:
 def promote(to: Any, version: int | None, comment: str, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Register the judged model, hold it against the gates, and move it through the stages."""
     from ratchet import console
-    from ratchet.core.gates import opens
+    from ratchet.core import gates
     from ratchet.steps import promote as step
 
     asked = step.Asked(to, comment, version)
     with opened(as_json=as_json, **options) as session:
         if dry_run:
             verdicts = step.explained(session, asked)
-            found = step.gates_as_json(verdicts)
-            is_open = all(opens(judged) for judged in verdicts.values())
+            found = gates.as_json(verdicts)
+            is_open = all(gates.opens(judged) for judged in verdicts.values())
             told = {"task": session.task.name, "to": to, "opens": is_open, "gates": found}
-            console.as_json(told) if as_json else console.gates(found)
-            raise SystemExit(not is_open)
+            if as_json and is_open:
+                console.as_json(told)
+            elif not as_json:
+                console.gates(found)
+            if not is_open:
+                raise GateRefused(f"{session.task.name}: not every gate on the way to {to} would open", gates=found)
+            return
         promoted = step.promote(session, asked)
         if as_json:
             console.as_json({"task": session.task.name, **step.as_json(promoted)})
             return
-        console.gates(step.gates_as_json(promoted.verdicts))
+        console.gates(gates.as_json(promoted.verdicts))
         came = promoted.version
         if to == "staging" and came.stage == "Production":
             session.progress.note("it is further than Staging already; nothing was moved")

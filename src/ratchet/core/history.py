@@ -1,5 +1,6 @@
 """What the ledger tells: which version was where and when, what is begun and not done, who approved what."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -65,6 +66,11 @@ def is_same_person(one: Who, other: Who) -> bool:
     return (one.person, one.host) == (other.person, other.host)
 
 
+def author_of(entries: Sequence[Entry], version: int) -> str:
+    """Return who trained a version, as JSON, as it was said when it first came on the ledger; empty if it never did."""
+    return next((e.change.author for e in entries if e.change.version == version and e.change.author), "")
+
+
 @dataclass(frozen=True)
 class Approvals:
     """What reviewers said of a version: who approved, who refuses, who approved what has changed since."""
@@ -75,15 +81,36 @@ class Approvals:
 
 
 def approvals(entries: Sequence[Entry], version: int, stage: str, evidence: str) -> Approvals:
-    """Return the last word of each reviewer on a version's move to a stage, by whether they saw this evidence."""
+    """Return the last word of each reviewer on a version's move to a stage.
+
+    An approval counts if it is of this evidence, and not by who trained the version; a refusal holds whatever has
+    changed, until who refused it approves.
+    """
     words = [e for e in entries if e.change.action in (APPROVE, REFUSE)]
-    last = {e.who.name: e for e in words if (e.change.version, e.change.to_stage) == (version, stage)}
-    fresh = {name: e.change.action for name, e in last.items() if e.change.evidence == evidence}
+    last: list[Entry] = []
+    for word in words:
+        if (word.change.version, word.change.to_stage) == (version, stage):
+            last = [former for former in last if not is_same_person(former.who, word.who)] + [word]
+    author = _person(author_of(entries, version))
+    given = [e for e in last if e.change.action == APPROVE and author and not is_same_person(author, e.who)]
     return Approvals(
-        tuple(name for name, action in fresh.items() if action == APPROVE),
-        tuple(name for name, action in fresh.items() if action == REFUSE),
-        tuple(name for name, e in last.items() if name not in fresh and e.change.action == APPROVE),
+        tuple(e.who.name for e in given if e.change.evidence == evidence),
+        tuple(e.who.name for e in last if e.change.action == REFUSE),
+        tuple(e.who.name for e in given if e.change.evidence != evidence),
     )
+
+
+def is_own(entries: Sequence[Entry], version: int, said: str, who: Who) -> bool:
+    """Whether somebody trained a version, or nobody knows who did. said: by its tag, before it is on the ledger."""
+    author = _person(author_of(entries, version) or said)
+    return author is None or is_same_person(author, who)
+
+
+def _person(author: str) -> Who | None:
+    try:
+        return Who("", **json.loads(author))
+    except (ValueError, TypeError):
+        return None
 
 
 @dataclass(frozen=True)

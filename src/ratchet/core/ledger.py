@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 INTENDED, DONE, VOID = "intended", "done", "void"
+FORGED = "forged: its key {} is not trusted (RATCHET_LEDGER_TRUST), or did not sign it"
 FIRST = "0" * 64  # what stands for the hash of the one before the first
 
 
@@ -14,7 +15,8 @@ FIRST = "0" * 64  # what stands for the hash of the one before the first
 class Change:
     """What happens to a version. action: one of those in stages.py; evidence, gates, manifest, data: digests.
 
-    replaced: the version that it takes the stage from, which is archived in the same move; code: a git commit.
+    replaced: the version that it takes the stage from, which is archived in the same move; author: who trained it, as
+    JSON; code: a git commit.
     """
 
     task: str
@@ -24,6 +26,7 @@ class Change:
     to_stage: str
     why: str = ""
     replaced: int | None = None
+    author: str = ""
     evidence: str = ""
     gates: str = ""
     manifest: str = ""
@@ -101,7 +104,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Head:
-    """The newest entry as it was written elsewhere, and where."""
+    """An entry of this ledger as it was written elsewhere, and where."""
 
     sequence: int
     hash: str
@@ -109,27 +112,32 @@ class Head:
 
 
 def fault_of(
-    entries: Sequence[Entry], heads: Sequence[Head], is_signed: Callable[[Entry], bool] | None
+    entries: Sequence[Entry], heads: Sequence[Head], is_signed: Callable[[Entry], bool] | None, may_begin_unsigned: bool
 ) -> Fault | None:
     """Return the first fault: changed, removed, reordered, forged, or cut off at the end; None if there is none.
 
     entries: all of them, in the order of their numbers; heads: what was written elsewhere; is_signed: whether the
-    signature is that of a trusted key (None: there is no key to check by).
+    signature is that of a trusted key (None: there is no key to check by); may_begin_unsigned: whether entries before
+    the first signed one are let pass, as in a ledger of one's own before it got a key.
     Source: the hash chain is that of Haber and Stornetta, How to time-stamp a digital document, 1991.
     """
     previous = FIRST
     for place, entry in enumerate(entries, 1):
         if found := _fault(entry, place, previous, len(entries)):
             return Fault(place, found)
-        if is_signed and not is_signed(entry):
-            told = f"forged: its key {entry.key} is not trusted, or did not sign it" if entry.signature else "unsigned"
-            return Fault(place, told)
+        may_begin_unsigned = may_begin_unsigned and not entry.signature
+        if is_signed and not may_begin_unsigned and not is_signed(entry):
+            return Fault(place, FORGED.format(entry.key) if entry.signature else "unsigned")
         previous = entry.hash
     return _cut(entries, heads)
 
 
 def _fault(entry: Entry, place: int, previous: str, count: int) -> str:
-    if hashed(entry).hash != entry.hash:
+    try:
+        digest = hashed(entry).hash
+    except (TypeError, ValueError):  # a value of a kind that is never written
+        return "changed: it holds what is no text"
+    if digest != entry.hash:
         others = (n for n in range(1, count + 2) if hashed(replace(entry, sequence=n)).hash == entry.hash)
         was = next(others, None)
         return f"reordered: it was written as entry {was}" if was else "changed: its hash is not that of what it says"

@@ -29,16 +29,13 @@ def verified(settings: Settings) -> Checked:
     found = chronicle.all_entries(settings)
     signed = sum(bool(entry.signature) for entry in found)
     with tracking.reachable(settings):
-        fault = chronicle.fault(tracking.client(settings), found)
+        fault = chronicle.fault(tracking.client(settings), settings, found)
     return Checked(len(found), signed, bool(keys.trusted()), fault)
 
 
 def at(entries: Sequence[Entry], moment: str) -> list[dict[str, Any]]:
-    """Return who was in Staging and in Production at a moment, by task, and the entry that brought them there.
-
-    moment: ISO 8601, in UTC unless it says otherwise. Raises ConfigError if it is none.
-    """
-    then = history.until(entries, _written(moment))
+    """Return who was in Staging and in Production at a moment (see `written`), by task, and the entry that says so."""
+    then = history.until(entries, moment)
     found = []
     for task in sorted({entry.change.task for entry in then}):
         own = history.of_task(then, task)
@@ -48,7 +45,11 @@ def at(entries: Sequence[Entry], moment: str) -> list[dict[str, Any]]:
     return found
 
 
-def _written(moment: str) -> str:
+def written(moment: str) -> str:
+    """Return a moment as entries have it. moment: ISO 8601, in UTC unless it says otherwise.
+
+    Raises ConfigError if it is none.
+    """
     try:
         found = datetime.fromisoformat(moment)
     except ValueError:

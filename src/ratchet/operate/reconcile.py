@@ -34,7 +34,13 @@ def reconcile(session: Session, how: How, why: str = "") -> list[Difference]:
 
 
 def _adopt(session: Session, run: Run, found: list[Difference], why: str) -> None:
-    known = moves.by_number(session)
+    known, needed = moves.by_number(session), session.task.approvals.model_dump()
+    for difference in found:
+        if needed.get(difference.found.lower()) and difference.recorded != difference.found:
+            raise RatchetError(
+                f"{session.task.name}: {difference.text}; {difference.found} asks for approvals, which --adopt does not"
+                " replace: give --revert, then `ratchet promote`"
+            )
     for stage in ALIASES:
         if len(there := [number for number, version in known.items() if version.stage == stage]) > 1:
             numbers = " and ".join(map(str, sorted(there)))

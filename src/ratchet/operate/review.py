@@ -1,10 +1,8 @@
 """A reviewer's word on a version: approved or refused, with a comment, on the ledger."""
 
-import json
-
 from ratchet.adapters import registry, schema
 from ratchet.core import history
-from ratchet.core.ledger import Entry, Who
+from ratchet.core.ledger import Entry
 from ratchet.errors import RatchetError
 from ratchet.stages import APPROVE
 from ratchet.steps import chronicle, moves, promote, train
@@ -21,18 +19,24 @@ def review(session: Session, number: int, action: str, stage: str, why: str) -> 
         raise RatchetError(f"{action}: give a reason with --comment; it is what remains of the decision")
     with session.opened(action) as run, moves.begun(session, run) as board:
         version = registry.numbered(session.client, session.task.name, number)
+        if version.stage == stage:
+            raise RatchetError(f"{version.name} version {number}: is in {stage} already; nothing was written")
+        if action == APPROVE and not getattr(session.task.approvals, stage.lower()):
+            raise RatchetError(f"{version.name}: this file asks for no approvals (approvals: {{{stage.lower()}: 1}})")
         evidence = version.tags.get(promote.evidence_tag(stage), "")
         if not evidence:
             raise RatchetError(
                 f"{version.name} version {number}: was not judged for {stage} yet; `ratchet promote -c FILE` does it"
             )
-        me = chronicle.who(schema.state(session.settings).role)
-        if action == APPROVE and is_own(json.loads(version.tags.get(train.BY, "{}")), me):
-            raise RatchetError(f"{version.name} version {number}: was trained by {me.name}; another person approves it")
+        me = chronicle.who(session.settings, schema.state(session.settings).role)
+        if action == APPROVE and history.is_own(board.entries, number, version.tags.get(train.BY, ""), me):
+            raise RatchetError(
+                f"{version.name} version {number}: was trained by {me.name}, or nobody knows by whom; another person"
+                " approves it"
+            )
+        if not me.account and session.settings.tracking_uri.startswith("http"):
+            raise RatchetError(
+                f"{action}: sign in (MLFLOW_TRACKING_USERNAME and _PASSWORD): people are told apart by that"
+            )
         change = moves.change_of(version, action, stage, board.entries, why)
         return chronicle.append(session, run, promote.with_evidence(change, version, evidence))
-
-
-def is_own(author: dict[str, str], me: Who) -> bool:
-    """Whether who trained a version and who approves it are one."""
-    return bool(author) and history.is_same_person(Who("", **author), me)

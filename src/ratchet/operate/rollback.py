@@ -30,7 +30,7 @@ def rollback(session: Session, to: int | None = None, why: str = "") -> tuple[Ve
         if number == left.number:
             raise RatchetError(f"{name}: version {number} is in Production already; nothing was changed")
         if number not in known:
-            raise RatchetError(f"{name}: there is no version {number} any more; nothing was changed")
+            raise RatchetError(f"{name}: there is no version {number}; nothing was changed")
         moves.require_allowed(known[number], ROLLBACK, PRODUCTION, entries)
         with session.fetched(chronicle.model_of(session, known[number])):
             pass  # it can still be loaded, and is the model that was in Production then

@@ -1,9 +1,11 @@
 """The ledger as steps use it: entries are signed, their head is written to the run too, and the webhook is told."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ratchet.adapters import keys, ledger, models, process, records, webhook
+from ratchet.adapters import keys, ledger, models, records, tracking, webhook
 from ratchet.adapters.ledger import Tail
 from ratchet.adapters.models import Model
 from ratchet.adapters.registry import Version
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from mlflow import MlflowClient
 
-HEAD = "ratchet.ledger"  # tag of a run: number and hash of the newest entry that it wrote
+HEAD = "ratchet.ledger"  # tag of a run: the newest entry that it wrote, as number, hash, signature, first entry's hash
 HEADS = "ledger"  # folder of its artifacts: an object for each entry that it wrote
 RECONCILE = "reconcile"
 WRITERS = (PROMOTE, ROLLBACK, APPROVE, REFUSE, RECONCILE)  # the steps whose runs write entries
@@ -51,21 +53,27 @@ def append(session: Session, run: Run, change: Change, phase: str = DONE, intent
     key, made = require_key(session.settings), list[Entry]()
 
     def make(tail: Tail) -> dict[str, Any]:
-        plain = Entry(tail.sequence + 1, tail.at, phase, intent, who(tail.role), change, tail.hash or FIRST)
+        plain = Entry(
+            tail.sequence + 1, tail.at, phase, intent, who(session.settings, tail.role), change, tail.hash or FIRST
+        )
         made[:] = [_signed(hashed(plain), key)]
         return made[0].flat()
 
     ledger.append(session.settings, make)
     entry = made[0]
-    run.set_tags({HEAD: f"{entry.sequence} {entry.hash}"})
-    run.log_json({"sequence": entry.sequence, "hash": entry.hash}, f"{HEADS}/{entry.sequence}.json")
-    deliver(session, entry.sequence)
+    head = _head(entry, ledger.first(session.settings))
+    run.set_tags({HEAD: head})
+    run.log_json({"head": head}, f"{HEADS}/{entry.sequence}.json")
     return entry
 
 
-def who(role: str) -> Who:
+def _head(entry: Entry, first: str) -> str:
+    return f"{entry.sequence} {entry.hash} {entry.signature or '-'} {first}"
+
+
+def who(settings: Settings, role: str) -> Who:
     """Return who works here, by their role in the database."""
-    return Who(role, **process.identity())
+    return Who(role, **tracking.identity(settings))
 
 
 def require_key(settings: Settings) -> "Ed25519PrivateKey | None":
@@ -74,7 +82,7 @@ def require_key(settings: Settings) -> "Ed25519PrivateKey | None":
     Raises RatchetError if the ledger is a team's and there is none.
     """
     key = keys.signer()
-    if key is None and not settings.database_url.startswith("sqlite:"):
+    if key is None and not _is_own(settings):
         raise RatchetError(
             f"{keys.PRIVATE}: unset; the entries of a team's ledger are signed: `ratchet ledger key FILE` makes a key"
         )
@@ -87,39 +95,75 @@ def _signed(entry: Entry, key: "Ed25519PrivateKey | None") -> Entry:
     return replace(entry, key=keys.name_of(key.public_key()), signature=key.sign(entry.hash.encode()).hex())
 
 
-def deliver(session: Session, newest: int) -> None:
-    """Tell the webhook what it has not had; what it does not take is sent with the next entry."""
-    if url := webhook.address():
+@contextmanager
+def told(session: Session) -> Iterator[None]:
+    """Tell the webhook, once the block is over, what it has not had; what it does not take is sent with the next entry.
+
+    Raises ConfigError, before the block, if its address is none.
+    """
+    url = webhook.address()
+    if not url:
+        yield
+        return
+    ledger.begin_deliveries(session.settings)
+    try:
+        yield
+    finally:
         try:
-            for row in ledger.undelivered(session.settings, newest):
+            for row in ledger.undelivered(session.settings):
                 webhook.send(url, row)
                 ledger.delivered(session.settings, row["sequence"])
         except ServerError as error:
             session.progress.note(f"{error}; it is sent with the next entry")
 
 
-def fault(client: "MlflowClient", found: list[Entry]) -> Fault | None:
+def require_whole(settings: Settings, found: list[Entry]) -> None:
+    """Raise RatchetError if an entry was changed, removed, reordered or forged: nothing is decided by such a ledger."""
+    if bad := fault_of(found, (), _by_trusted_keys(), _is_own(settings)):
+        raise RatchetError(f"ledger: entry {bad.sequence}: {bad.text}; nothing moves before that is cleared up")
+
+
+def fault(client: "MlflowClient", settings: Settings, found: list[Entry]) -> Fault | None:
     """Return the ledger's first fault, by its own hashes, the trusted keys, and what runs have seen of it."""
+    heads = _heads(client, found[0].hash if found else "")
+    return fault_of(found, heads, _by_trusted_keys(), _is_own(settings))
+
+
+def _is_own(settings: Settings) -> bool:
+    return settings.database_url.startswith("sqlite:")
+
+
+def _by_trusted_keys() -> Callable[[Entry], bool] | None:
+    """What tells whether an entry is signed by a trusted key; None where there is no such key."""
     trusted = keys.trusted()
 
     def is_signed(entry: Entry) -> bool:
         return entry.key in trusted and keys.is_signed(trusted[entry.key], entry.signature, entry.hash)
 
-    return fault_of(found, _heads(client), is_signed if trusted else None)
+    return is_signed if trusted else None
 
 
-def _heads(client: "MlflowClient") -> list[Head]:
-    """What the runs that wrote entries say of them: their tags, and the newest ones' objects."""
-    found, newest = [], []
+def _heads(client: "MlflowClient", first: str) -> list[Head]:
+    """What the runs that wrote entries say of them: their tags, and the newest ones' objects.
+
+    Those of another ledger (by its first entry's hash) are left out and, where keys are trusted, those that none of
+    them signed: everybody who may edit a run can write a tag. first: empty if no entry is left.
+    """
+    found, newest, trusted = list[Head](), [], keys.trusted().values()
+
+    def note(text: str, place: str) -> None:
+        number, digest, signature, whose = [*text.split(), "", "", "", ""][:4]
+        is_ours = number.isdigit() and int(number) > 0 and (not first or whose == first)
+        if is_ours and (not trusted or any(keys.is_signed(key, signature, digest) for key in trusted)):
+            found.append(Head(int(number), digest, place))
+
     for step in WRITERS:
         runs = records.find(client, f"tags.`{records.STEP}` = '{step}'", MOST_RUNS)
         newest += runs[:MOST_FOLDERS]
         for run in runs:
-            number, _, digest = run.data.tags.get(HEAD, "").partition(" ")
-            if number.isdigit():
-                found.append(Head(int(number), digest, f"run {run.info.run_id}"))
+            note(run.data.tags.get(HEAD, ""), f"run {run.info.run_id}")
     for run in newest:
         for file in client.list_artifacts(run.info.run_id, HEADS):
             seen = records.read_json(client, run.info.run_id, file.path)
-            found.append(Head(seen["sequence"], seen["hash"], f"{file.path} of run {run.info.run_id}"))
+            note(seen["head"], f"{file.path} of run {run.info.run_id}")
     return found

@@ -11,7 +11,7 @@ from ratchet.adapters import models, modelserver, records, registry
 from ratchet.adapters.models import Model
 from ratchet.adapters.registry import Version
 from ratchet.adapters.runs import Run
-from ratchet.config import METRICS, Task
+from ratchet.config import METRICS, Cost, Task
 from ratchet.core import baselines, metrics, plots
 from ratchet.core.decision import cheapest_threshold
 from ratchet.core.gates import Evidence
@@ -34,17 +34,6 @@ class Evaluated:
     run_id: str
     trained: Trained
     report: Mapping[str, Any]
-
-    @property
-    def evidence(self) -> Evidence:
-        """What the gates look at."""
-        champion = self.report["champion"]
-        return Evidence(
-            self.report["metrics"],
-            self.report["baselines"],
-            champion["metrics"] if champion else None,
-            champion["reason"] if champion else None,
-        )
 
 
 def evaluate(session: Session, parent: Run | None = None, version: Version | None = None) -> Evaluated:
@@ -90,18 +79,15 @@ def _judge(
     session: Session, run: Run, prepared: Prepared, trained: Trained, champion: Version | None
 ) -> dict[str, Any]:
     task, kind, cost = session.task, prepared.kind, session.task.decision.cost
-    rows = prepared.rows("test")
-    truth = prepared.target(rows)
-    scorer = session.scorer(trained.model)
-    judged = judge_scorer(scorer, rows, truth)
-    others = _baselines(task, prepared, rows, truth)
-    about, beside = _champion(session, prepared, rows, truth, champion)
+    sides = session.results[run.id] = sides_of(session, prepared, trained, champion)
+    judged = sides.answers[predictions.MODEL]
+    others = {who: each for who, each in sides.answers.items() if who not in (predictions.MODEL, predictions.CHAMPION)}
     found = metrics.usual(kind, judged, cost)
     spread = metrics.intervals(kind, judged, cost, task.search.seed)
     report = {
         "task": task.name,
         "kind": kind,
-        "rows": len(rows),
+        "rows": len(judged.truth),
         "train_run_id": trained.run_id,
         "model_uri": trained.model_uri,
         "manifest": session.client.get_run(trained.run_id).data.tags[models.DIGEST],
@@ -109,13 +95,39 @@ def _judge(
         "metrics": found,
         "intervals": spread,
         "baselines": {name: metrics.usual(kind, other, cost) for name, other in others.items()},
-        "champion": about,
+        "champion": sides.champion,
         "hypothesis": _hypothesis(task, found, spread),
-        "answers": _answers(session, scorer, trained.model),
+        "answers": _answers(session, sides.scorer, trained.model),
     }
     _record(run, report, prepared, judged, others)
-    predictions.keep(session, run, {predictions.MODEL: judged, **others, predictions.CHAMPION: beside})
+    predictions.keep(session, run, sides.answers)
     return report
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What the model, the baselines and the champion say of the test rows; champion: about it, None without one."""
+
+    scorer: Any
+    answers: Mapping[str, Judged]
+    champion: dict[str, Any] | None
+
+    def evidence(self, kind: str, cost: Cost) -> Evidence:
+        """What the gates look at."""
+        figures = {who: metrics.usual(kind, each, cost) for who, each in self.answers.items()}
+        reason = self.champion["reason"] if self.champion else None
+        beside = figures.get(predictions.CHAMPION, {}) if self.champion else None
+        return Evidence(figures[predictions.MODEL], figures, beside, reason)
+
+
+def sides_of(session: Session, prepared: Prepared, trained: Trained, champion: Version | None) -> Sides:
+    """Return what each side says of the test rows, by its own verified model."""
+    rows = prepared.rows("test")
+    truth = prepared.target(rows)
+    scorer = session.scorer(trained.model)
+    answers = {predictions.MODEL: judge_scorer(scorer, rows, truth), **_baselines(session.task, prepared, rows, truth)}
+    about, beside = _champion(session, prepared, rows, truth, champion)
+    return Sides(scorer, answers | ({predictions.CHAMPION: beside} if beside else {}), about)
 
 
 def _answers(session: Session, scorer: Any, model: Model) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from ratchet.adapters import registry
 from ratchet.adapters.runs import Run
 from ratchet.adapters.sides import GROUP
 from ratchet.config import METRICS, Gate, GroupSplit, HashSplit, Task, TimeSplit
@@ -17,8 +18,8 @@ from ratchet.core.gates import INSUFFICIENT, Asked, Evidence, Slice, Verdict
 from ratchet.core.metrics import Judged
 from ratchet.core.slices import Part
 from ratchet.stages import PRODUCTION, STAGING
-from ratchet.steps import evaluate, predictions, preprocess, probe
-from ratchet.steps.evaluate import Evaluated
+from ratchet.steps import evaluate, preprocess, probe
+from ratchet.steps.evaluate import Evaluated, Sides
 from ratchet.steps.predictions import CHAMPION, MODEL
 from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import Session
@@ -73,8 +74,23 @@ class _Case:
     evaluated: Evaluated
 
     @cached_property
-    def answers(self) -> dict[str, Judged]:
-        return predictions.recall(self.session, self.evaluated.run_id)
+    def sides(self) -> Sides:
+        """What each side says: as evaluate saw it in this session, else asked again, since what it kept is a file."""
+        if self.evaluated.run_id in self.session.results:
+            seen: Sides = self.session.results[self.evaluated.run_id]
+            return seen
+        told = self.evaluated.report["champion"]
+        champion = registry.numbered(self.session.client, self.session.task.name, told["version"]) if told else None
+        return evaluate.sides_of(self.session, self.prepared, self.evaluated.trained, champion)
+
+    @property
+    def answers(self) -> Mapping[str, Judged]:
+        return self.sides.answers
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        found = self.sides.evidence(self.kind, self.session.task.decision.cost)
+        return replace(found, sure=self.sure, rows=len(self.answers[MODEL].truth))
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -90,7 +106,7 @@ class _Case:
 
     @property
     def kind(self) -> str:
-        return str(self.evaluated.report["kind"])
+        return str(self.prepared.kind)
 
     def verdict(self, gate: Gate, place: str) -> Verdict:
         """Return what one gate says. place: of it in the YAML file."""
@@ -109,8 +125,7 @@ class _Case:
         elif gate.slices or gate.worst:
             verdict = self._by_slice(gate, place)
         else:
-            evidence = replace(self.evaluated.evidence, sure=self.sure, rows=self.evaluated.report["rows"])
-            verdict = gates.judge_one(gate, evidence, self.kind)
+            verdict = gates.judge_one(gate, self.evidence, self.kind)
         return replace(self._told(verdict), kind=gates.kind_of(gate))
 
     def sure(self, metric: str, rival: str | None) -> Estimate:
@@ -138,14 +153,15 @@ class _Case:
         groups = None
         if isinstance(self.session.task.split, GroupSplit):
             groups = np.unique(self.prepared.rows(side, [GROUP], most)[GROUP].to_numpy(), return_inverse=True)[1]
-        return Plan(rows, self.session.task.search.seed, groups)
+        # Not by search.seed, which --seed sets: else one could ask again until the draws come out well.
+        return Plan(rows, int(self.prepared.about["split_digest"][:8], 16), groups)
 
     def _told(self, verdict: Verdict) -> Verdict:
         """Add to how many more rows it takes how many that are in all."""
         split = self.session.task.split
         if not (verdict.more_rows and verdict.rows and isinstance(split, HashSplit | GroupSplit | TimeSplit)):
             return verdict
-        everything = self.evaluated.report["rows"] / split.test
+        everything = len(self.answers[MODEL].truth) / split.test
         total = gates.rounded_up(verdict.more_rows * everything / verdict.rows)
         return replace(verdict, sentence=f"{verdict.sentence} (at this split some {total:,} more labelled rows)")
 
@@ -183,7 +199,7 @@ class _Case:
 
     def _by_slice(self, gate: Gate, place: str) -> Verdict:
         metric = gate.metric or ("mae" if self.kind == "regression" else "cost")
-        asked = gates.asked_of(gate, metric, self.evaluated.evidence)
+        asked = gates.asked_of(gate, metric, self.evidence)
         if isinstance(asked, Verdict):
             return asked
         parts = self._parts(gate, metric, place)

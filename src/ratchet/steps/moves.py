@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from ratchet.adapters import database, models, registry, stops, webhook
+from ratchet.adapters import database, models, registry, stops
 from ratchet.adapters.registry import Version
 from ratchet.adapters.runs import Run
 from ratchet.core import history
@@ -16,7 +16,7 @@ from ratchet.core.history import Difference, Seen
 from ratchet.core.ledger import DONE, INTENDED, VOID, Change, Entry
 from ratchet.errors import GateRefused, RatchetError
 from ratchet.stages import ALIASES, ARCHIVED, MOVES, PRODUCTION, ROLLBACK
-from ratchet.steps import chronicle
+from ratchet.steps import chronicle, train
 from ratchet.steps.session import Session
 
 DATA, CODE = "ratchet.data", "ratchet.commit"  # tags of a version
@@ -50,9 +50,11 @@ def begun(session: Session, run: Run) -> Iterator[Board]:
 @contextmanager
 def locked(session: Session, run: Run) -> Iterator[Board]:
     """Hold the lock of the task's model, after what a kill left half-done is mended."""
-    webhook.address()  # a mistake in it is told before anything moves
-    with database.lock(session.settings, f"promote-{session.task.name}"):
-        entries = chronicle.entries(session)
+    # The webhook is told once the lock is let go: nobody waits for who listens, and least of all a move.
+    with chronicle.told(session), database.lock(session.settings, f"promote-{session.task.name}"):
+        everything = chronicle.all_entries(session.settings)
+        chronicle.require_whole(session.settings, everything)
+        entries = history.of_task(everything, session.task.name)
         ends = [_mended(session, run, half) for half in history.unfinished(entries)]
         yield Board([*entries, *ends], [end for end in ends if end.phase == DONE])
 
@@ -70,7 +72,10 @@ def change_of(version: Version, action: str, to: str, entries: Sequence[Entry], 
     replaced = there[0] if there and to in ALIASES else None
     tags = version.tags
     return Change(
-        version.name, version.number, action, version.stage, to, why, replaced,
+        version.name, version.number, action, version.stage, to,
+        why.encode(errors="replace").decode(),  # what a terminal sent that is no UTF-8
+        replaced,
+        author=history.author_of(entries, version.number) or tags.get(train.BY, ""),
         manifest=tags.get(models.DIGEST, ""), code=tags.get(CODE, ""), data=tags.get(DATA, ""),
     )  # fmt: skip
 

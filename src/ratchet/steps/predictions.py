@@ -1,11 +1,10 @@
-"""What each side said of each row of test: kept by evaluate, so that gates which change later can look at it."""
+"""What each side said of each row of test: kept by evaluate for whoever looks into it later."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from ratchet.adapters import records
 from ratchet.adapters.runs import Run
 from ratchet.core.metrics import Judged
 from ratchet.steps.session import Session
@@ -15,17 +14,12 @@ MODEL, CHAMPION = "model", "champion"
 SIDES = (MODEL, "rule", "dummy", CHAMPION)
 
 
-def keep(session: Session, run: Run, judged: Mapping[str, Judged | None]) -> None:
+def keep(session: Session, run: Run, judged: Mapping[str, Judged]) -> None:
     """Log the answers of the sides that there are, in the order of the rows of test."""
-    there = {who: each for who in SIDES if (each := judged.get(who)) is not None}
+    there = {who: each for who in SIDES if (each := judged.get(who))}
     with session.work_folder() as folder:
         pd.DataFrame(as_columns(there)).to_parquet(folder / FILE, compression="zstd", index=False)
         run.log_files(folder, "")
-
-
-def recall(session: Session, run_id: str) -> dict[str, Judged]:
-    """Return the answers that a run of evaluate kept, by side."""
-    return from_columns(pd.read_parquet(records.fetch(session.client, run_id, FILE)))
 
 
 def as_columns(judged: Mapping[str, Judged]) -> dict[str, np.ndarray]:
@@ -38,17 +32,4 @@ def as_columns(judged: Mapping[str, Judged]) -> dict[str, np.ndarray]:
             found[who] = each.scores
         if each.decided is not each.scores:
             found[f"{who}.decided"] = each.decided.astype(np.int32)
-    return found
-
-
-def from_columns(columns: pd.DataFrame) -> dict[str, Judged]:
-    """Return answers from what `as_columns` made."""
-    found, truth = {}, columns[TRUTH].to_numpy()
-    for who in SIDES:
-        several = [name for name in columns if name.startswith(f"{who}.") and name != f"{who}.decided"]
-        if not several and who not in columns:
-            continue
-        scores = columns[several or who].to_numpy(dtype=float)
-        decided = columns[f"{who}.decided"].to_numpy() if f"{who}.decided" in columns else scores
-        found[who] = Judged(truth, scores, decided)
     return found

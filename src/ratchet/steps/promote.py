@@ -97,7 +97,7 @@ class _Case:
             pass  # it is, file by file, the model that was judged
         tags = {evidence_tag(stage): self.evidence(version, stage) for stage in self.verdicts}
         report = f"#/experiments/{self.run.experiment_id}/runs/{self.run.id}/artifacts"
-        tags |= {GATES: key_of((), gates_as_json(self.verdicts)), "ratchet.evaluate_run": evaluated.run_id,
+        tags |= {GATES: key_of((), gates.as_json(self.verdicts)), "ratchet.evaluate_run": evaluated.run_id,
                  moves.REPORT: report}  # fmt: skip
         registry.tagged(session.client, version, tags)
         return registry.numbered(session.client, version.name, version.number)
@@ -107,7 +107,8 @@ class _Case:
         champion = (self.evaluated.report["champion"] or {}).get("version")
         asked = [gate.model_dump() for gate in _asked(self.session, stage)]
         origin = {name: version.tags.get(name, "") for name in train.ORIGIN}
-        return key_of((), self.evaluated.run_id, champion, asked, origin)
+        task = self.session.task.model_dump(include={"problem", "decision", "approvals"})
+        return key_of((), champion, asked, origin, task)
 
     def brought(self, version: Version, stage: str, entries: Sequence[Entry]) -> Version:
         """Return the version in the stage, moved there if its gates and approvals open it and it is not there yet."""
@@ -143,7 +144,7 @@ class _Case:
         """Return the refusal, with what was judged."""
         where = "was registered" if version.stage == NONE else f"stays in {version.stage}"
         text = f"{version.name} version {version.number} {where}; {stage} refused: {reasons}"
-        return GateRefused(text, self.evaluated.report, gates_as_json(self.verdicts))
+        return GateRefused(text, self.evaluated.report, gates.as_json(self.verdicts))
 
 
 NO_PROMOTER = (
@@ -196,10 +197,5 @@ def as_json(promoted: Promoted) -> dict[str, Any]:
         "model_uri": promoted.version.uri,
         "version": promoted.version.number,
         "stage": promoted.version.stage,
-        "gates": gates_as_json(promoted.verdicts),
+        "gates": gates.as_json(promoted.verdicts),
     }
-
-
-def gates_as_json(verdicts: Mapping[str, list[Verdict]]) -> list[dict[str, Any]]:
-    """Return the verdicts as plain values, in order of the stages."""
-    return gates.as_json(verdicts)

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
-from ratchet.adapters import database, gpu, models, process, registry, schema, search, signatures, study
+from ratchet.adapters import database, gpu, models, registry, schema, search, signatures, study, tracking
 from ratchet.adapters.models import Model
 from ratchet.adapters.registry import Version
 from ratchet.adapters.runs import Run
@@ -104,7 +104,7 @@ def _finish(session: Session, run: Run, bench: Bench, trials: list[Trial], best:
         package.log_model(run, session, bench, scorer)
     # What the model is made of and by whom, as tags that its version will carry.
     digests = {f"ratchet.{name}": digest for name, digest in known["digests"].items()}
-    run.set_tags({BY: json.dumps(process.identity()), "ratchet.commit": known["commit"], **digests})
+    run.set_tags({BY: json.dumps(tracking.identity(session.settings)), "ratchet.commit": known["commit"], **digests})
 
 
 def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
