@@ -137,7 +137,8 @@ def task_file(tmp_path: Path) -> Callable[..., Path]:
                 "drop": ["applied_at"], "truth": "probability_of_default",
             },
             "search": {"models": ["linear", "xgboost"], "trials": 3, "folds": 2, "max_rounds": 60},
-            "gates": {"staging": [{"beats": "dummy"}], "production": [{"metric": "roc_auc", "max_drop": 0.5}]},
+            "gates": {"staging": [{"beats": "dummy", "point": True}],
+                      "production": [{"metric": "roc_auc", "max_drop": 0.5}]},
         }  # fmt: skip
         task |= sections
         path = tmp_path / f"{task['name']}.yaml"

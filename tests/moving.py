@@ -24,7 +24,7 @@ SMALL: dict[str, Any] = {
     "data": {"sources": {"applicants": {"uris": ["synthetic://credit?rows=1500&seed=3"]}}, "target": "defaulted",
              "positive": 1, "id": "applicant_id", "drop": ["applied_at", "probability_of_default"]},
     "search": {"models": ["linear"], "trials": 1, "folds": 2},
-    "gates": {"staging": [{"beats": "dummy"}], "production": [{"metric": "roc_auc", "max_drop": 0.5}]},
+    "gates": {"staging": [{"beats": "dummy", "point": True}], "production": [{"metric": "roc_auc", "max_drop": 0.5}]},
 }  # fmt: skip
 
 
@@ -47,7 +47,13 @@ def again(at: Session, count: int = 1) -> list[int]:
     first = registry.numbered(at.client, at.task.name, 1)
     kept = ("ratchet.manifest", "ratchet.data", "ratchet.commit", "ratchet.evidence.production", "ratchet.by")
     tags = {name: first.tags.get(name, "") for name in kept}
-    made = [at.client.create_model_version(first.name, first.source, first.run_id, tags=tags) for _ in range(count)]
+    logged = at.client.get_logged_model(first.tags["ratchet.model_id"])
+    made = [
+        at.client.create_model_version(
+            first.name, logged.artifact_location, first.run_id, tags=tags, model_id=logged.model_id
+        )
+        for _ in range(count)
+    ]
     return [int(version.version) for version in made]
 
 

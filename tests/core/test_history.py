@@ -90,8 +90,8 @@ def test_an_approval_expires_with_what_it_saw_but_a_refusal_holds_until_it_is_li
 
 
 def test_one_person_with_and_without_an_account_is_one_and_who_trained_it_does_not_count():
-    words = [word(1, "approve", "ada"), word(2, "approve", ""), word(3, "approve", "eve")]
-    assert len(approvals(words, 7, "Production", "seen").by) == 1
+    assert len(approvals([word(1, "approve", "ada"), word(2, "approve", "")], 7, "Production", "seen").by) == 1
+    assert approvals([word(1, "approve", "eve")], 7, "Production", "seen").by == ()
 
 
 def test_where_nobody_knows_who_trained_it_no_approval_counts():

@@ -46,7 +46,7 @@ def test_a_version_waits_for_the_approval_of_somebody_else_until_what_they_saw_c
 
     changed = moving.SMALL["gates"] | {"production": [{"metric": "roc_auc", "max_drop": 0.4}]}
     moving.task_in(task.parent, approvals={"production": 1}, gates=changed)
-    assert "approvals 0 of 1, carol, bob approved what has changed since" in said("ada", *promote).err
+    assert "approvals 0 of 1, bob, carol approved what has changed since" in said("ada", *promote).err
     moving.task_in(task.parent, approvals={"production": 1})
     assert "approvals 0 of 1" not in said("ada", *promote).err
     assert moving.stages(moving.session(task))[2] == ("Production", ("champion",))

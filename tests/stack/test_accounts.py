@@ -65,7 +65,8 @@ def task(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
                          "target": "defaulted", "positive": 1, "id": "applicant_id",
                          "drop": ["applied_at", "probability_of_default"]},
                 "search": {"models": ["linear"], "trials": 2, "folds": 2},
-                "gates": {"production": [{"metric": "roc_auc", "max_drop": 0.5}]},
+                "gates": {"staging": [{"beats": "dummy", "point": True}],
+                          "production": [{"metric": "roc_auc", "max_drop": 0.5}]},
             }
         )
     )  # fmt: skip

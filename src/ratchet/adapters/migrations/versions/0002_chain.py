@@ -38,13 +38,13 @@ POSTGRES = [
         RAISE EXCEPTION 'entry % does not follow the newest one', NEW.sequence USING ERRCODE = 'unique_violation';
       END IF;
       IF NEW.role <> session_user THEN
-        RAISE EXCEPTION 'role is %, not %', session_user, NEW.role USING ERRCODE = 'check_violation';
+        RAISE EXCEPTION 'role is %, not %', session_user, NEW.role;
       END IF;
       IF NEW.at !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$' THEN
-        RAISE EXCEPTION 'at is not a time of its form: %', NEW.at USING ERRCODE = 'check_violation';
+        RAISE EXCEPTION 'at is not a time of its form: %', NEW.at;
       END IF;
       IF abs(extract(epoch FROM clock_timestamp() - NEW.at::timestamptz)) > 60 THEN
-        RAISE EXCEPTION 'at is not now: %', NEW.at USING ERRCODE = 'check_violation';
+        RAISE EXCEPTION 'at is not now: %', NEW.at;
       END IF;
       RETURN NEW;
     END $$
