@@ -1,9 +1,12 @@
 """What a task and the machine may say: defaults, bounds, and parts that have to agree."""
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -308,3 +311,11 @@ def test_an_override_is_held_to_the_same_bounds_as_the_file() -> None:
         override(Search(), trials=0)
     with pytest.raises(ValidationError, match="trails"):
         override(Search(), trails=3)
+
+
+def test_each_gate_of_the_page_on_gates_is_one() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "gates.md").read_text(encoding="utf-8")
+    shown = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0])
+    assert len(shown) > 12
+    for gate in shown:
+        Gate.model_validate(gate)

@@ -383,7 +383,9 @@ class Gate(Section):
     beats: Literal["rule", "dummy"] | None = Field(
         None, description="Lower expected cost (regression: lower MAE) than the rule or the dummy."
     )
-    fairness: FairnessName | None = Field(None, description="A figure of fairness between the groups `by` (binary).")
+    fairness: FairnessName | None = Field(
+        None, description=f"A figure of fairness between the groups `by` (binary): one of {', '.join(FAIRNESS)}."
+    )
     by: Formula | None = Field(None, description="The groups of `fairness`: a column, or an expression over columns.")
     latency: Literal["one_row", "thousand_rows"] | None = Field(
         None, description="Time of an answer beside the champion's, measured in the same process."
