@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "promote --seed 8": {
         "viewer": BY_SERVER, "scientist": BY_DATABASE, "half a promoter": BY_SERVER, "promoter": "",
     },
-    "rollback": {"viewer": BY_DATABASE, "scientist": BY_DATABASE, "promoter": ""},
+    "rollback": {"viewer": BY_SERVER, "scientist": BY_DATABASE, "promoter": ""},
 }  # fmt: skip
 # The same without Ratchet: what a role's own SQL is answered by PostgreSQL.
 APPEND = "INSERT INTO deliveries (sequence) VALUES (1)"

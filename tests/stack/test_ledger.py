@@ -65,7 +65,7 @@ def test_an_entry_of_another_place_time_or_person_is_refused(
     assert ledger.rows(Settings.from_env()) == before
 
 
-@pytest.mark.parametrize("statement", ["UPDATE ledger SET why = ''", "DELETE FROM ledger", "TRUNCATE ledger"])
+@pytest.mark.parametrize("statement", ["UPDATE ledger SET why = ''", "DELETE FROM ledger", "TRUNCATE ledger CASCADE"])
 def test_not_even_its_owner_changes_an_entry_while_the_trigger_stands(
     statement: str, place: Path, stack: Stack
 ) -> None:

@@ -56,8 +56,9 @@ def written(stack: Stack, workplace: Path) -> Iterator[tuple[str, bytes]]:
         yield name, subprocess.run(words, capture_output=True, check=True).stdout
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{stack.ports.bucket}")
-        for blob in storage.Client(project="ratchet").list_blobs(BUCKET):
-            yield blob.name, blob.download_as_bytes()
+        bucket = storage.Client(project="ratchet").bucket(BUCKET)
+        for blob in bucket.list_blobs():  # read by its name: the emulator's own address of it is the way it came by
+            yield blob.name, bucket.blob(blob.name).download_as_bytes()
     for file in (*workplace.rglob("*"), *stack.folder.glob("*.log")):
         if file.is_file():
             yield str(file), file.read_bytes()
