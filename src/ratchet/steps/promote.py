@@ -11,7 +11,7 @@ from ratchet.core import gates, history
 from ratchet.core.gates import Verdict
 from ratchet.core.ledger import Change, Entry
 from ratchet.errors import GateRefused
-from ratchet.stages import NONE, PRODUCTION, PROMOTE, STAGING
+from ratchet.stages import ARCHIVED, NONE, PRODUCTION, PROMOTE, STAGING
 from ratchet.steps import chronicle, evaluate, judge, moves, train
 from ratchet.steps.evaluate import Evaluated
 from ratchet.steps.session import Session, key_of
@@ -44,6 +44,9 @@ def promote(session: Session, asked: Asked, parent: Run | None = None) -> Promot
     Raises GateRefused with every reason; the version stays where it was allowed to come.
     """
     with session.opened("promote", parent) as run:
+        with moves.begun(session, run) as board:  # what stands in the way anyhow is told before the work
+            if (known := moves.by_number(session).get(asked.number or 0)) and known.stage == ARCHIVED:
+                moves.require_allowed(known, PROMOTE, STAGING, board.entries)
         evaluated = judged(session, asked, parent or run)
         session.progress.step("promote", "running")
         stages = judge.WAY[asked.to]
