@@ -65,7 +65,24 @@ class Closing:
         signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("work", [lambda: xgboost.QuantileDMatrix(Batch()), Closing], ids=["callback", "finalizer"])
+def half_made() -> None:
+    """An object of XGBoost's whose finalizer fails if it was made by halves."""
+    real = xgboost.core._ProxyDMatrix
+
+    def signalled() -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return real()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xgboost.core, "_ProxyDMatrix", signalled)
+        xgboost.QuantileDMatrix(Batch.rows)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [lambda: xgboost.QuantileDMatrix(Batch()), Closing, half_made],
+    ids=["callback", "finalizer", "half-made"],
+)
 def test_a_signal_is_not_lost_where_python_could_only_print_it(
     work: Callable[[], object], capfd: pytest.CaptureFixture[str]
 ) -> None:

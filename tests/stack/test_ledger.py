@@ -92,6 +92,7 @@ def test_a_team_signs_its_entries(
 
 def _races(place: Path, env: dict[str, str], barrier: Any, results: Any, mine: list[int]) -> None:
     os.chdir(place)
+    os.environ.clear()  # the fork server has those of the test that happened to start it
     os.environ.update(env)
     at = moving.session(place / "small.yaml")
     for number in mine:
@@ -116,7 +117,8 @@ def test_of_two_promoters_one_wins_and_the_other_is_refused_and_there_is_always_
     numbers = moving.again(at, 2 * RACES)
     barrier, results = FORK.Barrier(3), FORK.Queue()
     pairs = [numbers[:RACES], numbers[RACES:]]
-    workers = [FORK.Process(target=_races, args=(place, environment(), barrier, results, mine)) for mine in pairs]
+    env = environment(**on_stack.environment())
+    workers = [FORK.Process(target=_races, args=(place, env, barrier, results, mine)) for mine in pairs]
     for worker in workers:
         worker.start()
     won = 0

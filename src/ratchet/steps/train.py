@@ -126,7 +126,7 @@ def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
     schema.ready(session.settings)
     recorder = Recorder(session, run, plan)
     ended = search.tune(bench.trial, plan, url, claim, recorder.update)
-    recorder.close()
+    recorder.close(ended.trials)
     if ended.early:
         session.progress.note(f"the search ended early: {ended.early}")
         run.set_tags({"ratchet.ended": ended.early})

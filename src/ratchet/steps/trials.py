@@ -3,11 +3,14 @@
 import threading
 import time
 from dataclasses import asdict
+from functools import partial
 
 from ratchet.adapters import process, records, study, trialruns
 from ratchet.adapters.runs import Run
 from ratchet.adapters.study import Plan, Trial
 from ratchet.steps.session import Session
+
+LOOK_S = 0.5
 
 
 class Recorder:
@@ -28,15 +31,32 @@ class Recorder:
         Raises what the tracking server refused a record for.
         """
         with self.turn:
-            for trial in trials:
-                if trial.number not in self.recorded and trial.family != "?" and _is_ours(trial):
-                    self.run.log_trial(asdict(self._entry(trial)), self.lock)
-                    self.recorded.add(trial.number)
+            self._record(trials)
             self._show(trials, budget)
 
-    def close(self) -> None:
-        """Have it looked that no trial is on record twice."""
+    def close(self, trials: list[Trial]) -> None:
+        """See that each of all finished trials is on record, once.
+
+        What others finished last they are about to record; those that died before they did are waited for in vain for
+        GRACE_S, and then stood in for.
+        """
+        while self._missing(trials):
+            look = partial(trialruns.of_study, self.session.client, self.plan.study)
+            found = self.session.patience.call(look, self.session.spool.server)
+            self.recorded |= {trial.number for trial in found if trial.is_whole}
+            self._record(trials)
+            if self._missing(trials):
+                time.sleep(LOOK_S)
         self.run.settle_trials(self.plan.study, self.lock)
+
+    def _missing(self, trials: list[Trial]) -> list[Trial]:
+        return [trial for trial in trials if trial.number not in self.recorded and trial.family != "?"]
+
+    def _record(self, trials: list[Trial]) -> None:
+        for trial in self._missing(trials):
+            if _is_ours(trial):
+                self.run.log_trial(asdict(self._entry(trial)), self.lock)
+                self.recorded.add(trial.number)
 
     def _show(self, trials: list[Trial], budget: int) -> None:
         done = sum(trial.status != "failed" for trial in trials)
