@@ -12,7 +12,7 @@ from ratchet.config import METRICS, Task
 
 INTRO = """# The keys of a task
 
-Generated from `src/ratchet/config.py` by `make docs`; a test fails when it is stale. `ratchet config check FILE`
+Generated from `src/ratchet/config/` by `make docs`; a test fails when it is stale. `ratchet config check FILE`
 lists every fault of a file at once.
 """
 

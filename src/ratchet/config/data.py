@@ -1,0 +1,167 @@
+"""The parts of a task that say which rows there are, and which of them are learned from."""
+
+from typing import Annotated, Literal, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from ratchet.config.base import NOT_BOOL, Column, Fraction, Section
+
+
+class Read(Section):
+    """How a delimited file is read; unset: seen from the file."""
+
+    sep: str | None = Field(None, min_length=1, max_length=4, description="Separator; unset: seen.")
+    quote: str | None = Field(None, max_length=1, description='Quote character, unset: the double quote; "" for none.')
+    encoding: str = Field("utf-8", description="Encoding, by its Python name (cp949, euc-kr, latin-1).")
+    na: tuple[str, ...] = Field(("", "NA", "NaN", "null"), description="Cells that mean missing.")
+    types: dict[str, Literal["number", "text", "date"]] = Field({}, description="Types that are not seen right.")
+
+
+DATABASES = ("postgresql", "postgres", "mysql", "mariadb", "sqlite", "oracle", "mssql", "bigquery")
+
+
+def is_database(uri: str) -> bool:
+    """Whether a source is a database, which answers data.query itself: one that SQLAlchemy knows, or BigQuery."""
+    scheme = uri.partition("://")[0] if "://" in uri else ""
+    return "+" in scheme or scheme in DATABASES
+
+
+def _without_password(uri: str) -> str:
+    try:
+        parts = urlsplit(uri) if "://" in uri else None
+        given = dict(parse_qsl(parts.query)).get("password") or parts.password if parts else None
+    except ValueError:  # no address at all: told where it is looked for
+        return uri
+    if given and not given.startswith("${"):
+        raise ValueError(
+            "an address with a password in it would be on record with every run; write ${NAME} in its place, and set"
+            " NAME in the environment"
+        )
+    return uri
+
+
+class Source(Section):
+    """One table."""
+
+    uris: tuple[Annotated[str, AfterValidator(_without_password)], ...] = Field(
+        min_length=1,
+        description="Where the table is; the first that is there is taken. A bare file name is looked up in"
+        " the folders of RATCHET_DATA; also gs://BUCKET/PATH, https://, sklearn://NAME, synthetic://NAME; a folder or"
+        " a glob of Parquet files. A database that answers data.query: postgresql://HOST/NAME or another address of"
+        " SQLAlchemy, bigquery://PROJECT. ${NAME} stands for an environment variable.",
+    )
+    sha256: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = Field(
+        (), description="Accepted digests of the file; none: not checked."
+    )
+    read: Read = Field(Read(), description="How a delimited file is read.")
+
+
+class Collected(Section):
+    """Where the data come from; what is absent is warned about and shown as unknown."""
+
+    by: str = Field("unknown", description="Who collected them.")
+    period: str = Field("unknown", description="When.")
+    licence: str = Field("unknown", description="Under which licence they may be used.")
+    note: str = Field("", description="What else to know.")
+
+
+class Data(Section):
+    """The rows and the target."""
+
+    sources: dict[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]{0,62}$")], Source] = Field(
+        min_length=1, description="Named tables."
+    )
+    query: str | None = Field(
+        None,
+        description="SQL (DuckDB) over the named sources; needed with several. Where the source is a database: its own"
+        " SQL, which runs there.",
+    )
+    max_gb: float = Field(10, gt=0, description="BigQuery: a query that would scan more is refused.")
+    collected: Collected = Field(Collected(), description="Collection: by whom, when, under which licence.")
+    target: Column = Field(min_length=1, description="Column to predict.")
+    positive: Annotated[str | int | float, NOT_BOOL] | None = Field(
+        None, description="The positive class of a binary target."
+    )
+    id: Column | None = Field(None, description="Column that names a row; never a feature.")
+    drop: tuple[Column, ...] = Field((), description="Columns that are not features.")
+    truth: Column | None = Field(None, description="Column with the true probability (synthetic data only).")
+
+    @property
+    def asks_database(self) -> bool:
+        """Whether a database answers the query."""
+        return any(is_database(uri) for source in self.sources.values() for uri in source.uris)
+
+    @model_validator(mode="after")
+    def _a_database_is_asked_something(self) -> Self:
+        if self.asks_database and len(self.sources) > 1:
+            raise ValueError("a database answers data.query where the data is, so it is the only source")
+        if self.asks_database and not self.query:
+            raise ValueError("query is missing: what is the database asked?")
+        return self
+
+    @model_validator(mode="after")
+    def _the_target_is_nothing_else(self) -> Self:
+        for role, names in (("id", (self.id,)), ("drop", self.drop), ("truth", (self.truth,))):
+            if self.target in names:
+                raise ValueError(f"{role} names {self.target!r}, which is the target")
+        return self
+
+
+class _Shares(Section):
+    train: Fraction = Field(0.7, description="Share of rows to learn from.")
+    valid: Fraction = Field(0.15, description="Share to calibrate and to choose the threshold on.")
+    test: Fraction = Field(0.15, description="Share to judge on.")
+    salt: str = Field("ratchet", description="Changes which rows go where.")
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> Self:
+        total = self.train + self.valid + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + valid + test is {total:g}; it has to be 1")
+        return self
+
+
+class HashSplit(_Shares):
+    """By md5 of salt and id (without an id: of the whole row), so a row never changes sides."""
+
+    by: Literal["hash"] = "hash"
+
+
+class GroupSplit(_Shares):
+    """Rows that agree in the columns stay on one side."""
+
+    by: Literal["group"]
+    columns: tuple[Column, ...] = Field(min_length=1, description="Columns that make the group.")
+
+
+class TimeSplit(_Shares):
+    """Oldest rows to train, newest to test; equal times stay on one side."""
+
+    by: Literal["time"]
+    column: Column = Field(description="Column with the time.")
+
+
+class _Official(Section):
+    valid: Fraction = Field(0.15, description="Share of the training rows kept for valid, by hash.")
+    salt: str = Field("ratchet", description="Changes which rows go to valid.")
+
+
+class ColumnSplit(_Official):
+    """By the values of a column."""
+
+    by: Literal["column"]
+    column: Column = Field(description="Column that names the side.")
+    train: tuple[Annotated[str | int, NOT_BOOL], ...] = Field(min_length=1, description="Its values for train.")
+    test: tuple[Annotated[str | int, NOT_BOOL], ...] = Field(min_length=1, description="Its values for test.")
+
+
+class SourceSplit(_Official):
+    """Official files: each a source."""
+
+    by: Literal["source"]
+    train: tuple[str, ...] = Field(min_length=1, description="Sources for train.")
+    test: tuple[str, ...] = Field(min_length=1, description="Sources for test.")
+
+
+Split = Annotated[HashSplit | GroupSplit | TimeSplit | ColumnSplit | SourceSplit, Field(discriminator="by")]
