@@ -17,7 +17,7 @@ from ratchet.core.gates import (
     Slice,
     Verdict,
     as_json,
-    judge,
+    judge_one,
     opens,
     weigh_slices,
 )
@@ -32,7 +32,7 @@ def verdict(gate, kind="binary", champion=None, comparable=True, baselines=None,
     evidence = Evidence(
         challenger, BASELINES if baselines is None else baselines, champion, None if comparable else OTHER_SPLIT
     )
-    (found,) = judge([Gate(**gate)], evidence, kind)
+    found = judge_one(Gate(**gate), evidence, kind)
     return found
 
 
@@ -133,9 +133,10 @@ def test_gates_that_ask_for_no_champion_do_not_mind_which_one_there_is(gate):
 # ---------------------------------------------------------------- together
 
 
-def test_there_is_one_verdict_per_gate_in_their_order():
+def test_one_gate_that_does_not_pass_keeps_a_stage_shut():
     gates = [Gate(**gate) for gate in (FLOOR, {"beats": "rule"}, CEILING)]
-    found = judge(gates, Evidence({"roc_auc": 0.9, "cost": 0.9, "log_loss": 0.1}, BASELINES), "binary")
+    evidence = Evidence({"roc_auc": 0.9, "cost": 0.9, "log_loss": 0.1}, BASELINES)
+    found = [judge_one(gate, evidence, "binary") for gate in gates]
     assert [verdict.verdict for verdict in found] == [PASS, FAIL, PASS]
     assert not opens(found)
 
@@ -164,12 +165,10 @@ def test_a_better_challenger_never_fails_where_a_worse_one_passes(gate, one, oth
     worse, better = sorted([one, other], reverse=not rises)
     beside = None if champion is None else {gate.metric: champion}
     found = [
-        judge([gate], Evidence({gate.metric: figure}, {}, beside, None if comparable else OTHER_SPLIT), "binary")[
-            0
-        ].verdict
+        judge_one(gate, Evidence({gate.metric: figure}, {}, beside, None if comparable else OTHER_SPLIT), "binary")
         for figure in (worse, better)
     ]
-    assert found != [PASS, FAIL]
+    assert [each.verdict for each in found] != [PASS, FAIL]
 
 
 @given(st.sampled_from(["rule", "dummy"]), FIGURES, FIGURES, FIGURES, st.sampled_from(["binary", "regression"]))
@@ -177,7 +176,7 @@ def test_a_better_challenger_never_fails_where_a_worse_one_passes(gate, one, oth
 def test_a_cheaper_challenger_beats_whatever_a_dearer_one_beats(name, one, other, baseline, kind):
     figures = [{"cost": figure, "mae": figure} for figure in sorted([one, other])]
     beside = {name: {"cost": baseline, "mae": baseline}}
-    cheap, dear = (judge([Gate(beats=name)], Evidence(each, beside), kind)[0].verdict for each in figures)
+    cheap, dear = (judge_one(Gate(beats=name), Evidence(each, beside), kind).verdict for each in figures)
     assert (cheap, dear) != (FAIL, PASS)
 
 
@@ -185,7 +184,8 @@ def test_a_cheaper_challenger_beats_whatever_a_dearer_one_beats(name, one, other
 @settings(deadline=None)
 def test_a_challenger_as_good_as_the_champion_may_always_drop_a_little_and_gains_nothing(metric, figure, bound):
     evidence = Evidence({metric: figure}, {}, {metric: figure})
-    drop, gain = judge([Gate(metric=metric, max_drop=bound), Gate(metric=metric, min_gain=bound)], evidence, "binary")
+    both = (Gate(metric=metric, max_drop=bound), Gate(metric=metric, min_gain=bound))
+    drop, gain = (judge_one(gate, evidence, "binary") for gate in both)
     assert (drop.verdict, gain.verdict) == (PASS, FAIL)
 
 
@@ -203,8 +203,7 @@ def sure(gate, figure, champion=None, error=0.02, **baselines):
     beside = {metric: champion} if champion is not None else None
     evidence = Evidence({metric: figure}, {name: {metric: value} for name, value in baselines.items()}, beside,
                         sure=lambda *_: spread(figure, error), rows=1_000)  # fmt: skip
-    (found,) = judge([Gate(**gate)], evidence, "binary")
-    return found
+    return judge_one(Gate(**gate), evidence, "binary")
 
 
 @pytest.mark.parametrize(
@@ -257,7 +256,7 @@ def test_a_gate_may_go_back_to_the_bare_figure():
 
 def test_a_figure_without_bounds_opens_nothing():
     evidence = Evidence({"roc_auc": 0.9}, {}, sure=lambda *_: Estimate(0.9, np.array([np.nan])), rows=12)
-    (found,) = judge([Gate(**FLOOR)], evidence, "binary")
+    found = judge_one(Gate(**FLOOR), evidence, "binary")
     assert (found.verdict, found.sentence) == (INSUFFICIENT, "roc_auc: too few rows for bounds (12)")
 
 

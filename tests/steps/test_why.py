@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ratchet.steps import session
+from ratchet.steps import inputs
 from tests.conftest import Told
 
 SEARCH = {"models": ["linear"], "trials": 1, "folds": 2}
@@ -17,10 +17,10 @@ SEARCH = {"models": ["linear"], "trials": 1, "folds": 2}
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the source that the keys are made from, to be edited."""
     copy = tmp_path / "repository" / "src" / "ratchet"
-    shutil.copytree(session.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(session.PACKAGE.parents[1] / "requirements.lock", copy.parents[1])
+    shutil.copytree(inputs.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(inputs.PACKAGE.parents[1] / "requirements.lock", copy.parents[1])
     (copy.parents[1] / "README.md").write_text("hello\n")
-    monkeypatch.setattr(session, "PACKAGE", copy)
+    monkeypatch.setattr(inputs, "PACKAGE", copy)
     monkeypatch.setattr("ratchet.steps.recipe.PACKAGE", copy)
     return copy
 

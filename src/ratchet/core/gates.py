@@ -60,11 +60,6 @@ class Evidence:
     rows: int = 0
 
 
-def judge(gates: Sequence[Gate], evidence: Evidence, kind: str) -> list[Verdict]:
-    """Return one verdict per gate about a metric or a rival, in order."""
-    return [judge_one(gate, evidence, kind) for gate in gates]
-
-
 def judge_one(gate: Gate, evidence: Evidence, kind: str) -> Verdict:
     """Return the verdict of a gate about a metric or a rival."""
     metric = gate.metric or ("mae" if kind == "regression" else "cost")

@@ -13,7 +13,8 @@ from ratchet.adapters.registry import Version
 from ratchet.core import compare
 from ratchet.operate import status
 from ratchet.steps import chronicle, recipe
-from ratchet.steps.session import Session, config_of
+from ratchet.steps.inputs import config_of
+from ratchet.steps.session import Session
 
 Pairs = dict[str, list[Any]]  # name -> what it is in the first and in the second version; None: it is not there
 FIGURES = ("kind", "missing", "minimum", "maximum", "mean")  # of a column's profile

@@ -5,7 +5,8 @@ from typing import Any
 from ratchet.adapters import files, records, registry
 from ratchet.stages import PRODUCTION
 from ratchet.steps import evaluate, preprocess, train
-from ratchet.steps.session import Session, digest_of
+from ratchet.steps.inputs import digest_of
+from ratchet.steps.session import Session
 
 # Rough figures of one laptop core, only to tell a minute from an hour.
 CELLS_PER_S = 4_000_000

@@ -5,7 +5,8 @@ from typing import Any
 from ratchet.adapters import registry
 from ratchet.stages import PRODUCTION
 from ratchet.steps import evaluate, preprocess, train
-from ratchet.steps.session import Session, digest_of
+from ratchet.steps.inputs import digest_of
+from ratchet.steps.session import Session
 
 
 def why(session: Session) -> list[dict[str, Any]]:

@@ -17,10 +17,11 @@ from ratchet.core.decision import cheapest_threshold
 from ratchet.core.gates import Evidence
 from ratchet.core.metrics import Judged
 from ratchet.errors import DataError
-from ratchet.stages import PRODUCTION
+from ratchet.stages import CHAMPION, PRODUCTION
 from ratchet.steps import chronicle, predictions, preprocess, train
+from ratchet.steps.inputs import code_of, config_of, digest_of
 from ratchet.steps.preprocess import Prepared
-from ratchet.steps.session import Session, Step, code_of, config_of, digest_of
+from ratchet.steps.session import Session, Step
 from ratchet.steps.train import Trained
 
 CODE = ("core/baselines.py", "core/bootstrap.py", "core/metrics.py", "steps/evaluate.py", "steps/predictions.py")
@@ -81,7 +82,7 @@ def _judge(
     task, kind, cost = session.task, prepared.kind, session.task.decision.cost
     sides = session.results[run.id] = sides_of(session, prepared, trained, champion)
     judged = sides.answers[predictions.MODEL]
-    others = {who: each for who, each in sides.answers.items() if who not in (predictions.MODEL, predictions.CHAMPION)}
+    others = {who: each for who, each in sides.answers.items() if who not in (predictions.MODEL, CHAMPION)}
     found = metrics.usual(kind, judged, cost)
     spread = metrics.intervals(kind, judged, cost, task.search.seed)
     report = {
@@ -116,7 +117,7 @@ class Sides:
         """What the gates look at."""
         figures = {who: metrics.usual(kind, each, cost) for who, each in self.answers.items()}
         reason = self.champion["reason"] if self.champion else None
-        beside = figures.get(predictions.CHAMPION, {}) if self.champion else None
+        beside = figures.get(CHAMPION, {}) if self.champion else None
         return Evidence(figures[predictions.MODEL], figures, beside, reason)
 
 
@@ -127,7 +128,7 @@ def sides_of(session: Session, prepared: Prepared, trained: Trained, champion: V
     scorer = session.scorer(trained.model)
     answers = {predictions.MODEL: judge_scorer(scorer, rows, truth), **_baselines(session.task, prepared, rows, truth)}
     about, beside = _champion(session, prepared, rows, truth, champion)
-    return Sides(scorer, answers | ({predictions.CHAMPION: beside} if beside else {}), about)
+    return Sides(scorer, answers | ({CHAMPION: beside} if beside else {}), about)
 
 
 def _answers(session: Session, scorer: Any, model: Model) -> list[dict[str, Any]]:

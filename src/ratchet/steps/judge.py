@@ -17,10 +17,10 @@ from ratchet.core.bootstrap import Estimate, How, Plan
 from ratchet.core.gates import INSUFFICIENT, Asked, Evidence, Slice, Verdict
 from ratchet.core.metrics import Judged
 from ratchet.core.slices import Part
-from ratchet.stages import PRODUCTION, STAGING
+from ratchet.stages import CHAMPION, PRODUCTION, STAGING
 from ratchet.steps import evaluate, preprocess, probe
 from ratchet.steps.evaluate import Evaluated, Sides
-from ratchet.steps.predictions import CHAMPION, MODEL
+from ratchet.steps.predictions import MODEL
 from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import Session
 

@@ -9,8 +9,9 @@ from ratchet import __version__
 from ratchet.adapters.runs import Run
 from ratchet.scoring.predict import Scorer, load
 from ratchet.steps.bench import Bench
+from ratchet.steps.inputs import PACKAGE
 from ratchet.steps.preprocess import Prepared
-from ratchet.steps.session import PACKAGE, Session
+from ratchet.steps.session import Session
 
 SAMPLE_ROWS = 5
 

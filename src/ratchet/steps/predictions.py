@@ -7,10 +7,11 @@ import pandas as pd
 
 from ratchet.adapters.runs import Run
 from ratchet.core.metrics import Judged
+from ratchet.stages import CHAMPION
 from ratchet.steps.session import Session
 
 FILE, TRUTH = "predictions.parquet", "truth"
-MODEL, CHAMPION = "model", "champion"
+MODEL = "model"
 SIDES = (MODEL, "rule", "dummy", CHAMPION)
 
 

@@ -18,7 +18,8 @@ from ratchet.core import asked, baselines, checks, features, plots
 from ratchet.core.features import Plan
 from ratchet.errors import DataError
 from ratchet.scoring.expressions import Expression
-from ratchet.steps.session import Session, Step, code_of, config_of, key_of
+from ratchet.steps.inputs import code_of, config_of, key_of
+from ratchet.steps.session import Session, Step
 
 CODE = (
     "adapters/delimited.py",

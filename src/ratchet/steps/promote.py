@@ -14,7 +14,8 @@ from ratchet.errors import GateRefused
 from ratchet.stages import ARCHIVED, NONE, PRODUCTION, PROMOTE, STAGING
 from ratchet.steps import chronicle, evaluate, judge, moves, train
 from ratchet.steps.evaluate import Evaluated
-from ratchet.steps.session import Session, key_of
+from ratchet.steps.inputs import key_of
+from ratchet.steps.session import Session
 
 Target = Literal["staging", "production"]
 GATES = "ratchet.gates"  # tag of a version: the digest of its newest gate report

@@ -21,8 +21,8 @@ from ratchet.adapters.study import Trial
 from ratchet.errors import DataError
 from ratchet.scoring.predict import load
 from ratchet.steps.bench import Bench
+from ratchet.steps.inputs import PACKAGE, code_of, key_of
 from ratchet.steps.preprocess import Prepared
-from ratchet.steps.session import PACKAGE, code_of, key_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -19,7 +19,8 @@ from ratchet.core.models.space import Space, clipped, flat, grid, propose
 from ratchet.errors import TrainError
 from ratchet.steps import fit, package, preprocess, recipe
 from ratchet.steps.bench import Bench
-from ratchet.steps.session import Session, Step, code_of, config_of, digest_of, key_of
+from ratchet.steps.inputs import code_of, config_of, digest_of, key_of
+from ratchet.steps.session import Session, Step
 from ratchet.steps.trials import Recorder
 
 BY = "ratchet.by"  # tag of a run and its version: who trained it, as JSON
