@@ -211,6 +211,9 @@ def test_a_gate_with_no_bound_or_two_is_refused(gate: dict[str, Any]) -> None:
         ({"latency": "one_row"}, "a gate is one of"),
         ({"size_mb": 5, "point": True}, "point does not go with size_mb"),
         ({"size_mb": 5, "age_days": 3}, "a gate is one of"),
+        ({"metric": "roc_auc", "minimum": 1.5}, "minimum: 1.5 is never met; roc_auc is 1 at the most"),
+        ({"metric": "log_loss", "maximum": -0.1}, "maximum: -0.1 is never met; log_loss is 0 at the least"),
+        ({"fairness": "equalized_odds_ratio", "by": "SEX", "minimum": 2}, "equalized_odds_ratio is 1 at the most"),
     ],
 )
 def test_a_gate_whose_parts_do_not_go_together_is_told(gate: dict[str, Any], told: str) -> None:

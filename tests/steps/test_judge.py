@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ KINDS: dict[str, tuple[dict[str, Any], str, str, dict[str, Any]]] = {
     "fairness": ({"fairness": "demographic_parity_ratio", "by": "age > 40", "minimum": 0.999, "min_rows": 20}, "", "2 groups", {"fairness": "demographic_parity_difference", "by": "age > 40", "maximum": 0.9, "min_rows": 20}),
     "latency": ({"latency": "one_row", "max_ratio": 0.01}, "fail", "champion's", {"latency": "one_row", "max_ratio": 50}),
     "size_mb": ({"size_mb": 0.0001}, "fail", "MB", {"size_mb": 50}),
-    "age_days": ({"age_days": 30}, "insufficient", "data.collected.period", {"size_mb": 50}),
+    "age_days": ({"age_days": 30}, "insufficient", "data.collected.period", {"age_days": 30}),
+    "beats": ({"beats": "rule"}, "", "of the rule", {"beats": "dummy"}),
 }  # fmt: skip
 
 
@@ -60,11 +62,19 @@ def dry(ratchet: Callable[..., Told], config: Path) -> Told:
     return ratchet("promote", "-c", config, "--seed", 8, "--dry-run", "--json")
 
 
+def with_period(config: Path, period: str) -> dict[str, Any]:
+    """The data of a task, with when they were collected."""
+    data: dict[str, Any] = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]
+    return data | {"collected": {"period": period}}
+
+
 def test_each_kind_of_gate_refuses_with_its_figures_and_opens_after_the_mend(
     champion: Path, ratchet: Callable[..., Told], task_file: Callable[..., Path]
 ) -> None:
     refused, mended = (plain([kind[place] for kind in KINDS.values()]) for place in (0, 3))
-    told = dry(ratchet, task_file(gates={"staging": [], "production": refused}))
+    unbeaten = {"problem": {"rule": "probability_of_default > 0.5"}}
+    hard = unbeaten | {"gates": {"staging": [], "production": refused}}
+    told = dry(ratchet, task_file(**hard))
     assert told.code == 1
     for (kind, (_, verdict, words, _)), said in zip(KINDS.items(), told.json["gates"], strict=True):
         assert said["verdict"] == verdict or (not verdict and said["verdict"] != "pass"), (kind, said)
@@ -72,14 +82,15 @@ def test_each_kind_of_gate_refuses_with_its_figures_and_opens_after_the_mend(
         assert said["stage"] == "Production"
         if kind not in ("age_days", "small slices"):
             assert said["figure"] is not None and said["low"] <= said["figure"] <= said["high"], (kind, said)
-    opened = dry(ratchet, task_file(gates={"staging": [], "production": mended}))
+    told_since_when = with_period(champion, f"2026-01/{datetime.now(UTC):%Y-%m-%d}")
+    sections = {"data": told_since_when, "gates": {"staging": [], "production": mended}}
+    opened = dry(ratchet, task_file(**sections))
     assert opened.code == 0, [said for said in opened.json["gates"] if said["verdict"] != "pass"]
     assert numbers() == [(1, "Production")]
-    again = dry(ratchet, task_file(gates={"staging": [], "production": refused}))
+    again = dry(ratchet, task_file(**hard))
     steady = [said for said in again.json["gates"] if said["kind"] != "latency"]
     assert steady == [said for said in told.json["gates"] if said["kind"] != "latency"]
-    config = task_file(gates={"staging": [], "production": mended})
-    assert ratchet("promote", "-c", config, "--seed", 8, "--json").code == 0
+    assert ratchet("promote", "-c", task_file(**sections), "--seed", 8, "--json").code == 0
     assert numbers() == [(2, "Production"), (1, "Archived")]
 
 

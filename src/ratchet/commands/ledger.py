@@ -16,8 +16,13 @@ def _review(action: str, number: int, stage: str, comment: str, as_json: bool, *
     from ratchet.steps import moves
 
     with opened(as_json=as_json, **options) as session:
-        entry = review.review(session, number, action, stage.capitalize(), comment)
-        console.as_json(entry.flat()) if as_json else console.say(moves.sentence(entry))
+        done = review.review(session, number, action, stage.capitalize(), comment)
+        if as_json:
+            console.as_json({**done.entry.flat(), "approvals": done.approvals, "needed": done.needed})
+            return
+        console.say(moves.sentence(done.entry))
+        if done.needed:
+            console.say(f"approvals that count now: {done.approvals} of {done.needed}")
 
 
 STAGE = click.option(

@@ -44,13 +44,12 @@ def fit(recipe: Path, output: Path, as_json: bool) -> None:
     "--tolerance", type=click.FloatRange(0), default=0.0, show_default=True,
     help="The largest difference that is let pass on another platform.",
 )  # fmt: skip
-def reproduce(as_json: bool, config: str, force: bool, **options: Any) -> None:
+def reproduce(as_json: bool, config: str, **options: Any) -> None:
     """Build a version again from its commit, lock, data and recipe, and compare the predictions bit for bit."""
     from ratchet import console
     from ratchet.operate import reproduce as operation
 
-    overrides = {name: options.pop(name) for name in ("trials", "jobs", "seed")}
-    with opened(config=config, as_json=as_json, force=force, **overrides) as session:
+    with opened(config=config, as_json=as_json) as session:
         found = operation.reproduce(session, operation.Asked(**options))
         if not as_json:
             _show_parts(found)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ratchet.commands.task import COMMENT, opened, task_options, ui
+from ratchet.commands.task import COMMENT, opened, task_options, ui, work_options
 from ratchet.errors import GateRefused
 from ratchet.settings import SERVE_HOST, SERVE_PORT
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@task_options
+@work_options
 @click.option("--ask", is_flag=True, help="At the end serve the model, send it one real request, and stop it.")
 @click.option("--plan", is_flag=True, help="Only say what would run, on how many rows, how long, with how much memory.")
 @click.option("--why", is_flag=True, help="Only say which steps would run again, and which input of each changed.")
@@ -78,7 +78,7 @@ def _show_how_to_ask(session: "Session", version: Any, config: str, ask: bool) -
 
 
 @click.command()
-@task_options
+@work_options
 def preprocess(as_json: bool, **options: Any) -> None:
     """Read, check, split and describe the rows."""
     from ratchet import console
@@ -91,7 +91,7 @@ def preprocess(as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@task_options
+@work_options
 def train(as_json: bool, **options: Any) -> None:
     """Tune, fit, calibrate and log one model."""
     from ratchet import console
@@ -104,7 +104,7 @@ def train(as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@task_options
+@work_options
 def evaluate(as_json: bool, **options: Any) -> None:
     """Judge the model on test, once, beside the rule, the dummy and the champion."""
     from ratchet import console
@@ -116,7 +116,7 @@ def evaluate(as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@task_options
+@work_options
 @click.option("--to", type=click.Choice(["staging", "production"]), default="production", show_default=True,
     help="How far: Staging only, or through it to Production.",
 )  # fmt: skip
@@ -152,9 +152,8 @@ def promote(to: Any, version: int | None, comment: str, dry_run: bool, as_json: 
             return
         console.gates(gates.as_json(promoted.verdicts))
         came = promoted.version
-        if to == "staging" and came.stage == "Production":
-            session.progress.note("it is further than Staging already; nothing was moved")
-        console.say(f"{came.name} version {came.number} is in {came.stage}: {came.uri}")
+        already = "" if promoted.moved else " already; nothing was moved"
+        console.say(f"{came.name} version {came.number} is in {came.stage}{already}: {came.uri}")
 
 
 @click.command()

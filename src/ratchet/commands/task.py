@@ -19,14 +19,26 @@ COMMENT = click.option("--comment", default="", metavar="TEXT", help="Why; it st
 
 def task_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that every command about a task takes."""
-    options = [
+    return _with(
+        command,
         click.option("-c", "--config", required=True, metavar="FILE", help="The YAML file of the task."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout and nothing else."),
+    )
+
+
+def work_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Those of `task_options`, and the ones of what trains or asks for what was trained."""
+    more = _with(
+        command,
         click.option("--force", is_flag=True, help="Do the work again, also where a finished run could be used."),
         click.option("--trials", callback=_blank_is_unset, metavar="N", help="Overrides search.trials."),
         click.option("--jobs", callback=_blank_is_unset, metavar="N", help="Overrides search.jobs."),
         click.option("--seed", callback=_blank_is_unset, metavar="N", help="Overrides search.seed."),
-    ]
+    )
+    return task_options(more)
+
+
+def _with(command: Callable[..., None], *options: Callable[..., Callable[..., None]]) -> Callable[..., None]:
     for option in reversed(options):
         command = option(command)
     return command
@@ -43,7 +55,7 @@ def _blank_is_unset(context: click.Context, parameter: click.Parameter, value: s
 
 
 @contextmanager
-def opened(config: str, as_json: bool, force: bool, **options: Any) -> "Iterator[Session]":
+def opened(config: str, as_json: bool, force: bool = False, **options: Any) -> "Iterator[Session]":
     """Open the session of a command: the task with its overrides, the tracking store, and who watches."""
     from ratchet.adapters import tracking
     from ratchet.console import Live, Quiet

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ratchet.config.base import NOT_BOOL, Formula, MetricName, Section
+from ratchet.config.base import METRICS, NOT_BOOL, Formula, MetricName, Section
 from ratchet.errors import did_you_mean
 
 FAIRNESS: Mapping[str, str] = {  # name -> how it is told; the figures are fairlearn's
@@ -97,6 +97,7 @@ class Gate(Section):
         other = sorted(said - {subjects[0], *given, *options})
         if len(given) != bool(bounds) or other:
             raise ValueError(f"{_A_GATE}; {other[0]} does not go with {subjects[0]}" if other else _A_GATE)
+        self._can_be_met()
         if self.against and not {"max_drop", "min_gain"} & said:
             raise ValueError("against goes with max_drop or min_gain")
         if self.fairness and not self.by:
@@ -106,6 +107,14 @@ class Gate(Section):
         if "min_rows" in said and not (self.slices or self.worst or self.fairness):
             raise ValueError("min_rows goes with slices, worst or fairness")
         return self
+
+    def _can_be_met(self) -> None:
+        name = self.metric or self.fairness or ""
+        is_higher_better = METRICS[name].higher_is_better if self.metric else name.endswith("_ratio")
+        if is_higher_better and self.minimum is not None and self.minimum > 1:
+            raise ValueError(f"minimum: {self.minimum:g} is never met; {name} is 1 at the most")
+        if not is_higher_better and self.maximum is not None and self.maximum < 0:
+            raise ValueError(f"maximum: {self.maximum:g} is never met; {name} is 0 at the least")
 
 
 class Gates(Section):

@@ -85,6 +85,8 @@ def status(found: Mapping[str, Any]) -> None:
     ]
     if rows:
         table(f"{found['task']}: versions", ["version", "stage", "alias", "moved (UTC)", *names], rows)
+    for text in found["past_the_ledger"]:
+        say(f"changed past the ledger: {text}; ratchet reconcile mends it")
     runs = [[run["step"], run["status"], _when(run["start_ms"]), run["run_id"]] for run in found["runs"]]
     if runs:
         table("last runs", ["step", "status", "began (UTC)", "run"], runs)

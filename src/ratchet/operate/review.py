@@ -1,5 +1,7 @@
 """A reviewer's word on a version: approved or refused, with a comment, on the ledger."""
 
+from dataclasses import dataclass
+
 from ratchet.adapters import registry, schema
 from ratchet.core import history
 from ratchet.core.ledger import Entry
@@ -9,7 +11,16 @@ from ratchet.steps import chronicle, moves, promote, train
 from ratchet.steps.session import Session
 
 
-def review(session: Session, number: int, action: str, stage: str, why: str) -> Entry:
+@dataclass(frozen=True)
+class Reviewed:
+    """A reviewer's word, and where it leaves the version: the approvals that count, and how many are needed."""
+
+    entry: Entry
+    approvals: int
+    needed: int
+
+
+def review(session: Session, number: int, action: str, stage: str, why: str) -> Reviewed:
     """Append a reviewer's word to the ledger: approve or refuse that the version comes to the stage.
 
     It is about what was judged last, and expires when any of that changes. Raises RatchetError if nothing was judged,
@@ -21,7 +32,8 @@ def review(session: Session, number: int, action: str, stage: str, why: str) -> 
         version = registry.numbered(session.client, session.task.name, number)
         if version.stage == stage:
             raise RatchetError(f"{version.name} version {number}: is in {stage} already; nothing was written")
-        if action == APPROVE and not getattr(session.task.approvals, stage.lower()):
+        needed: int = getattr(session.task.approvals, stage.lower())
+        if action == APPROVE and not needed:
             raise RatchetError(f"{version.name}: this file asks for no approvals (approvals: {{{stage.lower()}: 1}})")
         evidence = version.tags.get(promote.evidence_tag(stage), "")
         if not evidence:
@@ -39,4 +51,6 @@ def review(session: Session, number: int, action: str, stage: str, why: str) -> 
                 f"{action}: sign in (MLFLOW_TRACKING_USERNAME and _PASSWORD): people are told apart by that"
             )
         change = moves.change_of(version, action, stage, board.entries, why)
-        return chronicle.append(session, run, promote.with_evidence(change, version, evidence))
+        entry = chronicle.append(session, run, promote.with_evidence(change, version, evidence))
+        said = history.approvals([*board.entries, entry], number, stage, evidence)
+        return Reviewed(entry, 0 if said.refused_by else len(said.by), needed)

@@ -3,6 +3,8 @@
 from typing import Any
 
 from ratchet.adapters import records, registry
+from ratchet.errors import ServerError
+from ratchet.steps import chronicle, moves
 from ratchet.steps.session import Session
 
 
@@ -24,7 +26,20 @@ def status(session: Session) -> dict[str, Any]:
             for version in registry.versions(session.client, task)
         ],
         "runs": records.last_runs(session.client, task),
+        "past_the_ledger": _past_the_ledger(session),
     }
+
+
+def _past_the_ledger(session: Session) -> list[str]:
+    """Return what was moved past the ledger; where it is not known, as for whoever has no account there, nothing."""
+    settings = session.settings
+    if settings.tracking_uri.startswith("http") and chronicle.is_own(settings):
+        return []
+    try:
+        return [found.text for found in moves.drift(session, chronicle.entries(session))]
+    except ServerError as error:
+        session.progress.note(f"the ledger was not asked: {error}")
+        return []
 
 
 def metrics(session: Session, run_id: str | None) -> dict[str, float]:

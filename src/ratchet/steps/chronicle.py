@@ -82,7 +82,7 @@ def require_key(settings: Settings) -> "Ed25519PrivateKey | None":
     Raises RatchetError if the ledger is a team's and there is none.
     """
     key = keys.signer()
-    if key is None and not _is_own(settings):
+    if key is None and not is_own(settings):
         raise RatchetError(
             f"{keys.PRIVATE}: unset; the entries of a team's ledger are signed: `ratchet ledger key FILE` makes a key"
         )
@@ -119,17 +119,18 @@ def told(session: Session) -> Iterator[None]:
 
 def require_whole(settings: Settings, found: list[Entry]) -> None:
     """Raise RatchetError if an entry was changed, removed, reordered or forged: nothing is decided by such a ledger."""
-    if bad := fault_of(found, (), _by_trusted_keys(), _is_own(settings)):
+    if bad := fault_of(found, (), _by_trusted_keys(), is_own(settings)):
         raise RatchetError(f"ledger: entry {bad.sequence}: {bad.text}; nothing moves before that is cleared up")
 
 
 def fault(client: "MlflowClient", settings: Settings, found: list[Entry]) -> Fault | None:
     """Return the ledger's first fault, by its own hashes, the trusted keys, and what runs have seen of it."""
     heads = _heads(client, found[0].hash if found else "")
-    return fault_of(found, heads, _by_trusted_keys(), _is_own(settings))
+    return fault_of(found, heads, _by_trusted_keys(), is_own(settings))
 
 
-def _is_own(settings: Settings) -> bool:
+def is_own(settings: Settings) -> bool:
+    """Whether the ledger is one of this machine's own, and not a team's."""
     return settings.database_url.startswith("sqlite:")
 
 

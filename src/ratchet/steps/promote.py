@@ -23,11 +23,12 @@ GATES = "ratchet.gates"  # tag of a version: the digest of its newest gate repor
 
 @dataclass(frozen=True)
 class Promoted:
-    """Where a version came to, and what each gate said on the way (stage -> verdicts)."""
+    """Where a version came to, what each gate said on the way (stage -> verdicts), and whether it was moved."""
 
     run_id: str
     version: Version
     verdicts: Mapping[str, list[Verdict]]
+    moved: bool
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ def promote(session: Session, asked: Asked, parent: Run | None = None) -> Promot
             version = case.registered()
             moves.require_champion(version, (evaluated.report["champion"] or {}).get("version"), board.entries)
             run.set_tags({"ratchet.version": version.number, "ratchet.model_uri": version.uri})
+            before = version.stage
             for stage in stages:
                 version = case.brought(version, stage, board.entries)
         session.progress.step("promote", "done")
-        return Promoted(run.id, version, verdicts)
+        return Promoted(run.id, version, verdicts, version.stage != before)
 
 
 def judged(session: Session, asked: Asked, parent: Run | None = None) -> Evaluated:
@@ -201,5 +203,6 @@ def as_json(promoted: Promoted) -> dict[str, Any]:
         "model_uri": promoted.version.uri,
         "version": promoted.version.number,
         "stage": promoted.version.stage,
+        "moved": promoted.moved,
         "gates": gates.as_json(promoted.verdicts),
     }
