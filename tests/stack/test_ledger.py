@@ -90,13 +90,12 @@ def test_a_team_signs_its_entries(
 # ---------------------------------------------------------------- races
 
 
-def _races(place: Path, env: dict[str, str], barrier: Any, results: Any, mine: list[int]) -> None:
+def _races(place: Path, env: dict[str, str], barrier: Any, results: Any, mine: Any) -> None:
     os.chdir(place)
     os.environ.clear()  # the fork server has those of the test that happened to start it
     os.environ.update(env)
     at = moving.session(place / "small.yaml")
-    for number in mine:
-        barrier.wait(300)
+    while number := mine.get(timeout=300):
         (seen,) = moving.in_production(at)
         barrier.wait(300)
         try:
@@ -114,17 +113,16 @@ def test_of_two_promoters_one_wins_and_the_other_is_refused_and_there_is_always_
     place: Path, on_stack: Stack
 ) -> None:
     at = moving.session(place / "small.yaml")
-    numbers = moving.again(at, 2 * RACES)
-    barrier, results = FORK.Barrier(3), FORK.Queue()
-    pairs = [numbers[:RACES], numbers[RACES:]]
+    barrier, results, queues = FORK.Barrier(2), FORK.Queue(), [FORK.Queue(), FORK.Queue()]
     env = environment(**on_stack.environment())
-    workers = [FORK.Process(target=_races, args=(place, env, barrier, results, mine)) for mine in pairs]
+    workers = [FORK.Process(target=_races, args=(place, env, barrier, results, mine)) for mine in queues]
     for worker in workers:
         worker.start()
     won = 0
-    for one, other in zip(*pairs, strict=True):
-        barrier.wait(300)
-        barrier.wait(300)
+    for _ in range(RACES):
+        one, other = moving.again(at, 2)
+        for queue, number in zip(queues, (one, other), strict=True):
+            queue.put(number)
         said = dict(results.get(timeout=300) for _ in workers)
         assert sorted(said) == sorted((one, other))
         (winner,) = [number for number, how in said.items() if how == "won"]
@@ -133,7 +131,8 @@ def test_of_two_promoters_one_wins_and_the_other_is_refused_and_there_is_always_
         assert moving.in_production(at) == [winner]
         assert [n for n, (_, aliases) in moving.stages(at).items() if "champion" in aliases] == [winner]
         won += 1
-    for worker in workers:
+    for worker, queue in zip(workers, queues, strict=True):
+        queue.put(0)
         worker.join(60)
     entries = chronicle.all_entries(at.settings)
     assert moving.whole(entries)

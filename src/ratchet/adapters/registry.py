@@ -6,7 +6,7 @@ are deprecated in MLflow; every move also sets the alias, so that this file and 
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,20 +54,14 @@ def versions(client: "MlflowClient", name: str) -> list[Version]:
     aliases: dict[int, list[str]] = {}
     for alias, number in model.aliases.items():
         aliases.setdefault(int(number), []).append(alias)
-    found = [
-        Version(
-            name,
-            int(v.version),
-            v.current_stage,
-            v.run_id or "",
-            v.source,
-            dict(v.tags),
-            tuple(sorted(aliases.get(int(v.version), []))),
-            v.last_updated_timestamp or 0,
-        )
-        for v in client.search_model_versions(f"name = '{name}'")
-    ]
-    return sorted(found, key=lambda version: -version.number)
+    found = client.search_model_versions(f"name = '{name}'")
+    return sorted((_version(v, aliases.get(int(v.version), [])) for v in found), key=lambda version: -version.number)
+
+
+def _version(found: Any, aliases: Iterable[str]) -> Version:
+    tags, moved_ms = dict(found.tags), found.last_updated_timestamp or 0
+    return Version(found.name, int(found.version), found.current_stage, found.run_id or "", found.source, tags,
+                   tuple(sorted(aliases)), moved_ms)  # fmt: skip
 
 
 def numbered(client: "MlflowClient", name: str, number: int) -> Version:
@@ -75,10 +69,15 @@ def numbered(client: "MlflowClient", name: str, number: int) -> Version:
 
     Raises RatchetError if there is none.
     """
-    for version in versions(client, name):
-        if version.number == number:
-            return version
-    raise RatchetError(f"{name}: there is no version {number}")
+    from mlflow.exceptions import MlflowException
+
+    try:  # not by `versions`: where there are hundreds of them that takes a second
+        found = client.get_model_version(name, str(number))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise RatchetError(f"{name}: there is no version {number}") from None
+    return _version(found, found.aliases)
 
 
 def in_stage(client: "MlflowClient", name: str, stage: str) -> Version | None:

@@ -155,12 +155,13 @@ def _shown(session: Session, entry: Entry) -> None:
     texts = {change.version: said}
     if change.replaced:
         texts[change.replaced] = f"{said}, which took version {change.version} there in its place"
-    for number, version in by_number(session).items():
-        if number in texts:
+    for number, words in texts.items():
+        with suppress(RatchetError):  # one that was deleted meanwhile has no page
+            version = registry.numbered(session.client, change.task, number)
             report = version.tags.get(REPORT, "")
-            text = f"{version.tags.get(ABOUT, '')}\n\n{texts[number]}."
+            text = f"{version.tags.get(ABOUT, '')}\n\n{words}."
             text += f" [Its newest gate report]({report})." if report else ""
-            registry.tagged(session.client, version, {SHOWN: texts[number]}, text.strip())
+            registry.tagged(session.client, version, {SHOWN: words}, text.strip())
 
 
 def sentence(entry: Entry) -> str:
