@@ -33,7 +33,7 @@ def stop_in(step: str, words: list[str], place: Path, sign: signal.Signals, afte
             time.sleep(after_s)
             process.send_signal(sign)
             break
-    rest, _ = process.communicate(timeout=60)
+    rest, _ = process.communicate(timeout=180)  # it hangs, not: it is slow
     return process.returncode, said + rest
 
 
