@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent import futures
 from types import ModuleType
 from typing import Any
 
@@ -90,6 +91,25 @@ def test_a_signal_is_not_lost_where_python_could_only_print_it(
         work()
         threading.Event().wait(60)
     assert capfd.readouterr().err == ""
+
+
+def test_a_pool_notes_each_thread_that_it_starts_else_the_process_would_wait_for_it_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = threading.Thread.start
+
+    def signalled(thread: threading.Thread) -> None:
+        real(thread)
+        if thread.name.startswith("ThreadPoolExecutor"):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(threading.Thread, "start", signalled)
+    pool = futures.ThreadPoolExecutor(1)
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the signal is heard after the start
+        pool.submit(time.sleep, 0)
+        threading.Event().wait(60)
+    noted = vars(futures.thread)["_threads_queues"]
+    assert all(thread in noted for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor"))
 
 
 def test_a_transaction_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

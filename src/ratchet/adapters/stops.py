@@ -13,6 +13,8 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 _putting_off = ContextVar("_putting_off", default=False)
 AGAIN_S, LONGEST_WAIT_S = 0.02, 5
 CALLED_BACK = ("_next_wrapper", "_reset_wrapper")  # by XGBoost, while it reads a QuantileDMatrix
+# A pool that is interrupted between the start of a thread and its note of it never ends it, nor does the process.
+POOL, FILLED = "concurrent.futures.thread", ("submit", "_adjust_thread_count")
 HALF_MADE = ("SingleBatchInternalIter.__init__", "DataIter.__init__")  # of XGBoost: their finalizers fail
 
 
@@ -63,6 +65,8 @@ def _must_end_first(frame: FrameType | None) -> bool:
         if module.startswith(("sqlalchemy.", "mlflow.store.db.")) or module.endswith(".sqlalchemy_store"):
             return True
         if function == "__del__" or (module == "xgboost.core" and function in CALLED_BACK):
+            return True
+        if module == POOL and function in FILLED:
             return True
         if module.startswith("xgboost.") and frame.f_code.co_qualname in HALF_MADE:
             return True
