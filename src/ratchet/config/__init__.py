@@ -20,6 +20,7 @@ from ratchet.config.data import (
 )
 from ratchet.config.gates import FAIRNESS, Approvals, Gate, Gates
 from ratchet.config.learning import Cost, Decision, Definitions, Features, Search
+from ratchet.config.serving import Rollout, Serving
 from ratchet.config.task import Hypothesis, Problem, Task, override
 
 __all__ = [
@@ -43,8 +44,10 @@ __all__ = [
     "Metric",
     "Problem",
     "Read",
+    "Rollout",
     "Search",
     "Section",
+    "Serving",
     "Source",
     "SourceSplit",
     "Split",

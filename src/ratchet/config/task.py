@@ -4,10 +4,11 @@ from typing import Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from ratchet.config.base import Family, Formula, Kind, MetricName, Section
+from ratchet.config.base import Column, Family, Formula, Kind, MetricName, Section
 from ratchet.config.data import Data, HashSplit, SourceSplit, Split
 from ratchet.config.gates import Approvals, Gates
 from ratchet.config.learning import Decision, Features, Search
+from ratchet.config.serving import Rollout, Serving
 from ratchet.errors import did_you_mean
 
 
@@ -47,6 +48,11 @@ class Task(Section):
     decision: Decision = Decision()
     gates: Gates = Gates()
     approvals: Approvals = Approvals()
+    reasons: dict[Column, str] = Field(
+        {}, description="How an answer's reasons are worded, by column or derived column; unset: its name."
+    )
+    serving: Serving = Serving()
+    rollout: Rollout = Rollout()
 
     @field_validator("split", mode="before")
     @classmethod

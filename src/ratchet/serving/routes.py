@@ -1,0 +1,91 @@
+"""Who answers: the versions that run, and which entities belong to which of them."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Arm = Literal["champion", "challenger", "shadow"]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a version reads. inputs: column -> (number or text, whether it is required), in the model's order.
+
+    known: further columns of the data, which a caller may send along and the model does not read; outputs: the names
+    of an answer's fields.
+    """
+
+    inputs: Mapping[str, tuple[Literal["number", "text"], bool]]
+    known: frozenset[str] = frozenset()
+    outputs: tuple[str, ...] = ()
+    explains: bool = False
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A model server that is up and has answered its sample rows as recorded.
+
+    url: without a path; sample: rows as {column: value}; answers: what evaluate recorded for them.
+    """
+
+    version: int
+    url: str
+    signature: Signature
+    sample: tuple[Mapping[str, Any], ...] = ()
+    answers: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The challenger's part of the traffic. salt: of this rollout; percent: of the entities; rollout: its number.
+
+    shadow: the challenger gets copies and the champion answers.
+    """
+
+    rollout: int
+    salt: str
+    percent: float
+    shadow: bool = False
+
+    def place(self, entity: str) -> float:
+        """Return where an entity stands, from 0 to below 100; the same for ever, so a growing share keeps its own."""
+        digest = hmac.digest(self.salt.encode(), entity.encode("utf-8", "replace"), hashlib.sha256)
+        return int.from_bytes(digest[:8], "big") / 2**64 * 100
+
+    def has(self, entity: str) -> bool:
+        """Whether an entity belongs to the challenger."""
+        return self.place(entity) < self.percent
+
+
+@dataclass(frozen=True)
+class Routes:
+    """Who answers now. champion: None while no model answers; challenger and trial: during a rollout."""
+
+    champion: Backend | None = None
+    challenger: Backend | None = None
+    trial: Trial | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """What was asked and answered of one version, for the record.
+
+    at: seconds since 1970, when the request came; rows, entities, answers: one each per row (answers: empty where the
+    call failed); positions: which rows of the request they are; problem: what the caller was told instead; rollout:
+    the number of the one under way.
+    """
+
+    request_id: str
+    at: float
+    version: int
+    arm: Arm
+    status: int
+    latency_ms: float
+    rows: tuple[Mapping[str, Any], ...] = ()
+    entities: tuple[str | None, ...] = ()
+    positions: tuple[int, ...] = ()
+    answers: tuple[Mapping[str, Any], ...] = ()
+    problem: str = ""
+    rollout: int | None = None
