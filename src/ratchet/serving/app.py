@@ -1,0 +1,222 @@
+"""The gateway as callers see it: its addresses, what they answer, and every fault as problem+json."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from uuid import UUID, uuid4
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from ratchet.serving import openapi
+from ratchet.serving.apikeys import ADMIN, OUTCOMES, PREDICT, Keys
+from ratchet.serving.gateway import Gateway
+from ratchet.serving.problems import TYPE, Problem
+from ratchet.serving.upload import GoneError, Uploads
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+CLOSED_REQUEST = 499  # nginx's word for a caller who has left
+log = logging.getLogger("ratchet.gateway")
+
+
+class Outcomes(Protocol):
+    """Who keeps what came true."""
+
+    def accept(self, body: bytes) -> dict[str, Any]:
+        """Keep the outcomes of a body; return how many were new.
+
+        It may block. Raises Problem.
+        """
+        ...
+
+
+@dataclass
+class Door:
+    """What the addresses share. pages: further addresses; outcomes: None where nothing is captured."""
+
+    gateway: Gateway
+    keys: Keys
+    mlflow: str
+    outcomes: Outcomes | None = None
+    pages: Sequence[BaseRoute] = ()
+    waiting: int = 0
+    is_draining: bool = False
+    uploads: Uploads = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.uploads = Uploads(int(self.gateway.task.serving.max_body_mb * 2**20))
+
+    def require(self, headers: Mapping[bytes, bytes], scope: str) -> None:
+        """Raise Problem unless the caller may do it."""
+        if self.keys.file is None:
+            return
+        scopes = self.keys.scopes(headers)
+        if scopes is None:
+            raise Problem(401, "no key that is known; send Authorization: Bearer KEY", closes=True)
+        if scope not in scopes:
+            raise Problem(403, f"this key may not do that; it takes the scope {scope}", closes=True)
+
+
+def request_id(headers: Mapping[bytes, bytes]) -> str:
+    """Return the caller's own id where it is a UUID, and so will not come twice; else a new one."""
+    if said := headers.get(b"x-request-id"):
+        try:
+            return str(UUID(said.decode("ascii")))
+        except ValueError:
+            pass
+    return str(uuid4())
+
+
+class Invocations:
+    """POST /invocations. Plain ASGI: it is the one address that is asked thousands of times a second."""
+
+    def __init__(self, door: Door) -> None:
+        self.door, self.meters = door, door.gateway.meters
+        self.meters.gauge("ratchet_requests_in_flight", "Requests that wait for their answer.", lambda: door.waiting)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        began, headers = time.perf_counter(), dict(scope["headers"])
+        number, door = request_id(headers), self.door
+        more: list[tuple[bytes, bytes]] = [(b"x-request-id", number.encode())]
+        kind, status = b"application/json", 200
+        door.waiting += 1
+        try:
+            body = await self._answered(scope, headers, receive, number, more)
+        except GoneError:
+            status, body = CLOSED_REQUEST, b""
+        except Problem as problem:
+            status, kind, body = problem.status, TYPE, problem.body(number)
+            more += _headers_of(problem)
+        except Exception:
+            log.exception("request %s failed", number)
+            status, kind = 500, TYPE
+            body = Problem(500, "a fault of the gateway; it is on record under the request's id").body(number)
+        finally:
+            door.waiting -= 1
+        self.meters.requests.labels(status).inc()
+        self.meters.seconds.observe(time.perf_counter() - began)
+        if status == CLOSED_REQUEST:
+            return
+        if door.is_draining:
+            more.append((b"connection", b"close"))
+        length = (b"content-length", str(len(body)).encode())
+        await send(
+            {"type": "http.response.start", "status": status, "headers": [(b"content-type", kind), length, *more]}
+        )
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answered(
+        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, number: str,
+        more: list[tuple[bytes, bytes]],
+    ) -> bytes:  # fmt: skip
+        door = self.door
+        if scope["method"] != "POST":
+            raise Problem(405, "this address takes POST")
+        door.require(headers, PREDICT)
+        if door.waiting > door.gateway.task.serving.max_waiting:
+            raise Problem(429, "too many requests wait already", retry_s=1, closes=True)
+        body = await door.uploads.read(headers, receive)
+        kind = headers.get(b"content-type", b"").decode("latin-1")
+        reply = await door.gateway.answer(kind, body, number, _gone(receive))
+        more += [(b"x-model-version", reply.versions.encode()), (b"x-arm", reply.arms.encode())]
+        return reply.body
+
+
+def _gone(receive: Receive) -> Callable[[], bool]:
+    """What tells whether the caller has left. uvicorn knows it before the application asks, and asking costs a task."""
+    cycle: Any = getattr(receive, "__self__", None)
+    return (lambda: bool(cycle.disconnected)) if hasattr(cycle, "disconnected") else (lambda: False)
+
+
+def _headers_of(problem: Problem) -> list[tuple[bytes, bytes]]:
+    found = [(b"retry-after", str(problem.retry_s).encode())] if problem.retry_s else []
+    if problem.status == 401:
+        found.append((b"www-authenticate", b"Bearer"))
+    if problem.status == 405:
+        found.append((b"allow", b"POST"))
+    return found + ([(b"connection", b"close")] if problem.closes else [])
+
+
+def told(problem: Problem, number: str) -> Response:
+    """Return a problem as a response."""
+    headers = {name.decode(): value.decode() for name, value in _headers_of(problem)}
+    return Response(problem.body(number), problem.status, headers | {"X-Request-Id": number}, TYPE.decode())
+
+
+def build(door: Door) -> Starlette:
+    """Return the application."""
+    invocations, gateway = Invocations(door), door.gateway
+    predict, health = (os.environ.get(name) for name in ("AIP_PREDICT_ROUTE", "AIP_HEALTH_ROUTE"))  # Vertex AI's
+
+    async def alive(request: Request) -> Response:
+        return PlainTextResponse("\n")
+
+    async def ready(request: Request) -> Response:
+        if gateway.routes.champion is None or door.is_draining:
+            why = "it is about to stop" if door.is_draining else "no model answers yet"
+            return told(Problem(503, why, retry_s=1), str(uuid4()))
+        return JSONResponse({"ready": True, "version": gateway.routes.champion.version})
+
+    async def version(request: Request) -> Response:
+        champion = gateway.routes.champion
+        headers = {"X-Model-Version": str(champion.version) if champion else "none", "X-Task": gateway.task.name}
+        return PlainTextResponse(door.mlflow, headers=headers)
+
+    async def metrics(request: Request) -> Response:
+        door.require(dict(request.headers.raw), ADMIN)
+        return Response(gateway.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def schema(request: Request) -> Response:
+        return JSONResponse(openapi.document(gateway.task, gateway.routes.champion, gateway.entity))
+
+    async def outcomes(request: Request) -> Response:
+        door.require(dict(request.headers.raw), OUTCOMES)
+        if door.outcomes is None:
+            raise Problem(404, "nothing is captured here (serving.capture), so no outcome has a place")
+        body = await door.uploads.read(dict(request.headers.raw), request.receive)
+        return JSONResponse(await asyncio.to_thread(door.outcomes.accept, body))
+
+    async def fault(request: Request, error: Exception) -> Response:
+        number = request_id(dict(request.headers.raw))
+        if isinstance(error, HTTPException):
+            allowed = (error.headers or {}).get("Allow", "")
+            detail = f"this address takes {allowed}" if error.status_code == 405 else f"no address {request.url.path}"
+            answer = told(Problem(error.status_code, detail), number)
+            if allowed:
+                answer.headers["Allow"] = allowed
+            return answer
+        if isinstance(error, Problem):
+            return told(error, number)
+        log.error("request %s failed", number, exc_info=error)
+        return told(Problem(500, "a fault of the gateway; it is on record under the request's id"), number)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> Any:
+        await gateway.begin()
+        yield
+        await gateway.end()
+
+    plain = {"/ping": alive, "/health": alive, "/ready": ready, "/version": version, "/metrics": metrics,
+             "/openapi.json": schema} | ({health: alive} if health else {})  # fmt: skip
+    ways = dict.fromkeys(["/invocations", *([predict] if predict else [])], invocations)
+    return Starlette(
+        routes=[
+            *(Route(path, endpoint) for path, endpoint in ways.items()),
+            *(Route(path, endpoint, methods=["GET"]) for path, endpoint in plain.items()),
+            Route("/outcomes", outcomes, methods=["POST"]),
+            *door.pages,
+        ],
+        exception_handlers={HTTPException: fault, Problem: fault, Exception: fault},
+        lifespan=lifespan,
+    )

@@ -1,0 +1,241 @@
+"""The bodies that callers send: MLflow's four JSON forms, CSV and Parquet, each read strictly."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from ratchet.errors import did_you_mean
+from ratchet.serving.problems import Fault, Problem, shown
+from ratchet.serving.rows import MISSING, Asked, Reader, Row
+
+JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
+TYPES = (JSON, CSV, PARQUET)
+MOST_REASONS = 50
+GROWS = 10  # so many times its size a Parquet file may be once it is unpacked
+
+
+def read(content_type: str, body: bytes, reader: Reader) -> Asked:
+    """Return what a body asks.
+
+    Raises Problem: 415 for a type or charset that is not read, 400 with the place of each fault.
+    """
+    kind, _, more = content_type.partition(";")
+    kind = kind.strip().lower()
+    if kind not in TYPES:
+        told = f"Content-Type is {shown(kind)}" if kind else "Content-Type is missing"
+        raise Problem(415, f"{told}; send {', '.join(TYPES)}")
+    _require_utf8(more)
+    if kind == PARQUET:
+        return _parquet(body, reader)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Problem(400, f"byte {error.start} is not UTF-8") from None
+    return _csv(text, reader) if kind == CSV else _json(text, body, reader)
+
+
+def _require_utf8(parameters: str) -> None:
+    for part in parameters.split(";"):
+        name, _, value = part.partition("=")
+        if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in ("utf-8", "utf8"):
+            raise Problem(415, f"charset is {shown(value.strip())}; send UTF-8")
+
+
+class _Twice(Exception):
+    """A key stands twice in an object."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+_DECODE = json.JSONDecoder(object_pairs_hook=_once).decode
+
+
+def parsed(text: str) -> Any:
+    """Return the value of a JSON text; NaN and infinite numbers are let in, for their place to be told.
+
+    Raises Problem for any other text, a key that stands twice, and what is nested too deep.
+    """
+    try:
+        return _DECODE(text)
+    except _Twice as twice:
+        raise Problem(400, f"key {shown(str(twice))} stands twice in one object") from None
+    except RecursionError:
+        raise Problem(400, "it is nested too deep") from None
+    except json.JSONDecodeError as error:
+        raise Problem(400, f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+    except ValueError:  # a whole number of more digits than Python reads
+        raise Problem(400, "a number in it has too many digits") from None
+
+
+def _json(text: str, body: bytes, reader: Reader) -> Asked:
+    document = parsed(text)
+    if type(document) is not dict:
+        raise Problem(400, f"expected an object with one of {', '.join(FORMS)}, got {shown(document)}")
+    is_bare = "params" not in document
+    params = _params(document.pop("params", None), reader)
+    if len(document) != 1:
+        raise Problem(400, f"expected one of {', '.join(FORMS)}, got {', '.join(map(shown, document)) or 'none'}")
+    ((form, value),) = document.items()
+    if form not in FORMS:
+        raise Problem.of([Fault(form, f"no such form{did_you_mean(form, FORMS)}; send one of {', '.join(FORMS)}")])
+    cells, entities, plain = FORMS[form](reader, value)
+    as_it_is = plain and is_bare and form.startswith("dataframe")
+    return Asked(cells, entities, params, body if as_it_is else None)
+
+
+Found = tuple[list[Row], list[str | None], bool]
+
+
+def _split(reader: Reader, value: Any) -> Found:
+    key = "dataframe_split"
+    if type(value) is not dict or not {"data"} <= value.keys() <= {"columns", "data", "index"}:
+        raise Problem.of([Fault(key, "expected an object with columns, data and, if need be, index")])
+    columns = value.get("columns", list(reader.names))
+    for name, part in (("columns", columns), ("data", value["data"])):
+        if type(part) is not list:
+            raise Problem.of([Fault(f"{key}.{name}", f"expected a list, got {shown(part)}")])
+
+    index = value.get("index", value["data"])
+    if type(index) is not list or len(index) != len(value["data"]):
+        raise Problem.of([Fault(f"{key}.index", f"expected a list of {len(value['data'])}, one a row")])
+
+    def place(row: int, column: int) -> str:
+        return f"{key}.data[{row}]" + (f"[{column}]" if column >= 0 else "")
+
+    cells, entities, plain = reader.of_table(columns, value["data"], f"{key}.columns", place)
+    return cells, entities, plain and value.keys() == {"columns", "data"}
+
+
+def _many(key: str, reader: Reader, value: Any) -> Found:
+    """`inputs` and `instances`: columns by name, rows as objects or, of one column, its values."""
+    if type(value) is dict:
+        return _by_column(key, reader, value)
+    if (
+        type(value) is list
+        and value
+        and not any(type(part) in (dict, list) for part in value)
+        and len(reader.names) == 1
+    ):
+        return reader.of_table(reader.names, [[cell] for cell in value], key, lambda row, _: f"{key}[{row}]")
+    return reader.of_records(value, key)
+
+
+def _by_column(key: str, reader: Reader, value: Mapping[str, Any]) -> Found:
+    faults = [Fault(f"{key}.{name}", f"expected a list, one value a row, got {shown(part)}")
+              for name, part in value.items() if type(part) is not list]  # fmt: skip
+    lengths = {name: len(part) for name, part in value.items() if type(part) is list}
+    if not faults and len(set(lengths.values())) > 1:
+        faults = [Fault(key, f"its lists differ in length: {', '.join(f'{n} {c}' for n, c in lengths.items())}")]
+    if faults:
+        raise Problem.of(faults)
+    names = list(value)
+    cells = [list(row) for row in zip(*value.values(), strict=True)]
+
+    def place(row: int, column: int) -> str:
+        return f"{key}.{names[column]}[{row}]" if column >= 0 else key
+
+    return reader.of_table(names, cells, key, place)
+
+
+FORMS: dict[str, Callable[[Reader, Any], Found]] = {
+    "dataframe_records": lambda reader, value: reader.of_records(value, "dataframe_records"),
+    "dataframe_split": _split,
+    "inputs": partial(_many, "inputs"),
+    "instances": partial(_many, "instances"),
+}
+
+
+def _params(value: Any, reader: Reader) -> tuple[tuple[str, Any], ...]:
+    if value is None or value == {}:
+        return ()
+    if type(value) is not dict:
+        raise Problem.of([Fault("params", f"expected an object, got {shown(value)}")])
+    known = ("explain", "reasons")
+    faults = [Fault(f"params.{n}", f"no such parameter{did_you_mean(n, known)}") for n in value if n not in known]
+    explain, reasons = value.get("explain", False), value.get("reasons")
+    if type(explain) is not bool:
+        faults.append(Fault("params.explain", f"expected true or false, got {shown(explain)}"))
+    if reasons is not None and (type(reasons) is not int or not 1 <= reasons <= MOST_REASONS):
+        faults.append(Fault("params.reasons", f"expected a number from 1 to {MOST_REASONS}, got {shown(reasons)}"))
+    if explain is True and not reader.signature.explains:
+        faults.append(Fault("params.explain", "this version gives no reasons; it was trained before there were any"))
+    if faults:
+        raise Problem.of(faults)
+    return tuple(sorted((n, v) for n, v in value.items() if v is not None)) if explain else ()
+
+
+def _csv(text: str, reader: Reader) -> Asked:
+    lines = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    try:
+        header = next(lines, [])
+        rows = [(lines.line_num, row) for row in lines if row]
+    except csv.Error as error:
+        raise Problem(400, f"line {lines.line_num}: {error}") from None
+    if uneven := [(number, row) for number, row in rows if len(row) != len(header)]:
+        number, row = uneven[0]
+        raise Problem(400, f"line {number}: it has {len(row)} cells where the header has {len(header)}")
+    numbers = {name for name, (kind, _) in reader.signature.inputs.items() if kind == "number"}
+    is_number = [name in numbers for name in header]
+    cells = [[_cell(cell, number) for cell, number in zip(row, is_number, strict=True)] for _, row in rows]
+
+    def place(row: int, column: int) -> str:
+        return f"line {rows[row][0]}" + (f", {header[column]}" if column >= 0 else "")
+
+    found, entities, _ = reader.of_table(header, cells, "line 1", place)
+    return Asked(found, entities)
+
+
+def _cell(text: str, is_number: bool) -> Any:
+    if text in MISSING:
+        return None
+    if is_number:
+        try:
+            return float(text) if "_" not in text else text
+        except ValueError:
+            return text
+    return text
+
+
+def _parquet(body: bytes, reader: Reader) -> Asked:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(io.BytesIO(body))
+        size = sum(file.metadata.row_group(at).total_byte_size for at in range(file.metadata.num_row_groups))
+        if size > GROWS * max(len(body), 2**20) or file.metadata.num_rows > GROWS * max(len(body), 2**10):
+            raise Problem(413, f"it unpacks to {size / 2**20:,.0f} MiB, more than {GROWS} times its size")
+        names = file.schema_arrow.names
+        wanted = [name for name in names if name in reader.allowed]
+        if unknown := [name for name in names if name not in reader.allowed and name != "__index_level_0__"]:
+            raise Problem.of([reader._unknown("", unknown[0])])
+        table = file.read(columns=wanted)
+        columns = [_plain(column) for column in table.columns]
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise Problem(400, f"not Parquet: {' '.join(str(error).split())[:200]}") from None
+    cells = [list(row) for row in zip(*columns, strict=True)] if columns else []
+
+    def place(row: int, column: int) -> str:
+        return f"row {row}" + (f", {wanted[column]}" if column >= 0 else "")
+
+    found, entities, _ = reader.of_table(wanted, cells, "columns", place)
+    return Asked(found, entities)
+
+
+def _plain(column: Any) -> list[Any]:
+    """Return a column's cells; a decimal number is a float."""
+    import pyarrow
+
+    if pyarrow.types.is_decimal(column.type):
+        column = column.cast(pyarrow.float64())
+    values: list[Any] = column.to_pylist()
+    return values

@@ -1,0 +1,146 @@
+"""The versions that answer, and the way of a request through them."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import aiohttp
+
+from ratchet.config import Task
+from ratchet.serving import bodies
+from ratchet.serving.arms import GONE, Arms, Reply, Request, rows_of
+from ratchet.serving.meters import Meters
+from ratchet.serving.problems import Problem
+from ratchet.serving.routes import Backend, Call, Routes, Signature
+from ratchet.serving.rows import Asked, Reader
+from ratchet.serving.upstream import HOLD_S, Upstream
+
+LARGE = 64 * 1024  # bytes of a body from which on it is read beside the event loop
+READERS = 2  # at a time, as each takes many times its body in memory
+RETRY_S = 2
+
+
+class Recorder(Protocol):
+    """Who keeps what was asked and answered."""
+
+    def record(self, call: Call) -> None:
+        """Keep a call; it takes microseconds, and never fails."""
+        ...
+
+
+class Gateway:
+    """What answers. `route` and `busy` are for any thread, all else belongs to the event loop."""
+
+    def __init__(self, task: Task, recorder: Recorder, meters: Meters) -> None:
+        self.task, self.meters = task, meters
+        self.entity = task.rollout.key or task.data.id
+        self.arms = Arms(task, recorder, meters)
+        self.routes, self.readers = Routes(), dict[int, Reader]()
+        self._changed, self._reading = asyncio.Event(), asyncio.Semaphore(READERS)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._lock = threading.Lock()
+        meters.gauge("ratchet_champion_version", "The version that answers; 0: none.", self._champion_number)
+
+    def _champion_number(self) -> float:
+        return self.routes.champion.version if self.routes.champion else 0
+
+    async def begin(self) -> None:
+        """Open what needs the running event loop."""
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+        self._session = aiohttp.ClientSession(connector=connector)
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            self._take(self.routes)
+
+    async def end(self) -> None:
+        """Let go of it."""
+        self.arms.forget_copies()
+        with self._lock:
+            self._loop = None
+        if self._session:
+            await self._session.close()
+
+    def route(self, routes: Routes) -> None:
+        """From now on these answer; whoever is on the way is answered by who was there when it came."""
+        with self._lock:
+            if self._loop is None:
+                self.routes = routes
+            else:
+                self._loop.call_soon_threadsafe(self._take, routes)
+
+    def busy(self, version: int) -> int:
+        """How many requests are queued or on their way at a version."""
+        upstream = self.arms.upstreams.get(version)
+        return upstream.busy if upstream else 0
+
+    def _take(self, routes: Routes) -> None:
+        assert self._session
+        both = [backend for backend in (routes.champion, routes.challenger) if backend]
+        named = frozenset(name for backend in both for name in backend.signature.inputs)
+        self.readers = {b.version: Reader(_knowing(b.signature, named), self.entity) for b in both}
+        upstreams = self.arms.upstreams
+        for backend in both:
+            if known := upstreams.get(backend.version):
+                known.replace(backend)
+            else:
+                upstreams[backend.version] = Upstream(backend, self._session, self.task.serving.max_rows)
+            upstreams[backend.version].hold_s = HOLD_S if backend is routes.champion else 0.0
+        for version, upstream in list(upstreams.items()):  # one that drains stays until it is idle
+            if version not in self.readers and not upstream.busy:
+                del upstreams[version]
+        self.routes = routes
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def answer(self, kind: str, body: bytes, request_id: str, is_gone: Callable[[], bool]) -> Reply:
+        """Answer a body. kind: its Content-Type; is_gone: whether the caller has left.
+
+        Raises Problem.
+        """
+        began, at = time.perf_counter(), time.time()
+        if self.routes.champion is None:
+            await self._held()
+        routes, champion = self.routes, self.routes.champion
+        if champion is None:
+            raise Problem(503, GONE, retry_s=RETRY_S)
+        asked = await self._read(kind, body, champion)
+        request = Request(asked, request_id, at, began, is_gone)
+        trial, challenger = routes.trial, routes.challenger
+        if trial is None or challenger is None or challenger.version == champion.version:
+            return await self.arms.champion(champion, request)
+        if not trial.shadow and not rows_of(trial, request):
+            return await self.arms.champion(champion, request, trial)
+        try:
+            same = challenger.signature.inputs == champion.signature.inputs
+            as_they_read = request if same else replace(request, asked=await self._read(kind, body, challenger))
+        except Problem as problem:
+            self.arms.refused(champion, challenger, request, trial, problem)
+            return await self.arms.champion(champion, request, trial)
+        if trial.shadow:
+            self.arms.copy(challenger, as_they_read, trial)
+            return await self.arms.champion(champion, request, trial)
+        return await self.arms.both(champion, challenger, request, as_they_read, trial)
+
+    async def _held(self) -> None:
+        """Wait a moment for a champion, if there was one before."""
+        if self.arms.upstreams:
+            try:
+                await asyncio.wait_for(self._changed.wait(), HOLD_S)
+            except TimeoutError:
+                return
+
+    async def _read(self, kind: str, body: bytes, backend: Backend) -> Asked:
+        reader = self.readers.get(backend.version) or Reader(backend.signature, self.entity)
+        if len(body) < LARGE:
+            return bodies.read(kind, body, reader)
+        async with self._reading:
+            return await asyncio.to_thread(bodies.read, kind, body, reader)
+
+
+def _knowing(signature: Signature, names: frozenset[str]) -> Signature:
+    """The signature, with what the other arm reads known too."""
+    return replace(signature, known=(signature.known | names) - signature.inputs.keys())

@@ -1,0 +1,148 @@
+"""What callers may send, as OpenAPI, made from the model's signature with its sample rows as examples."""
+
+from typing import Any
+
+from ratchet import __version__
+from ratchet.config import Task
+from ratchet.serving.bodies import CSV, JSON, MOST_REASONS, PARQUET
+from ratchet.serving.problems import TYPE
+from ratchet.serving.routes import Backend
+
+Schema = dict[str, Any]
+FAULTS = {
+    "400": "the body is not as it must be; `errors` names each place", "401": "no key that is known",
+    "403": "the key may not do that", "405": "another method", "408": "the body came too slowly",
+    "413": "the body is too large", "415": "another Content-Type or charset", "429": "too many requests wait",
+    "500": "the model failed on it", "503": "no model answers at the moment", "504": "the model took too long",
+}  # fmt: skip
+
+
+def document(task: Task, champion: Backend | None, entity: str | None) -> Schema:
+    """Return the OpenAPI document of the version that answers now; entity: the column that names it."""
+    said: Schema = {
+        "openapi": "3.1.0",
+        "info": {"title": task.name, "version": str(champion.version if champion else 0),
+                 "summary": task.problem.question or task.name, "description": f"Served by Ratchet {__version__}."},
+        "paths": {
+            "/invocations": {"post": _invocations(champion, entity)},
+            "/outcomes": {"post": _outcomes()},
+            **{path: {"get": _get(about, kind)} for path, about, kind in _GETS},
+        },
+        "components": {"schemas": {"Problem": _PROBLEM},
+                       "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "security": [{}, {"key": []}],
+    }  # fmt: skip
+    return said
+
+
+_GETS = (
+    ("/ping", "Whether the gateway lives.", "text/plain"), ("/health", "The same.", "text/plain"),
+    ("/version", "MLflow's version; the model's is in X-Model-Version.", "text/plain"),
+    ("/metrics", "Figures for Prometheus.", "text/plain"),
+)  # fmt: skip
+_PROBLEM: Schema = {
+    "type": "object", "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+        "detail": {"type": "string"}, "instance": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object", "properties": {
+            "path": {"type": "string"}, "detail": {"type": "string"}}}},
+    },
+}  # fmt: skip
+
+
+def _get(about: str, kind: str) -> Schema:
+    return {
+        "summary": about,
+        "responses": {"200": {"description": "Yes.", "content": {kind: {}}}, **_faults("403", "401")},
+    }
+
+
+def _faults(*statuses: str) -> Schema:
+    content = {TYPE.decode(): {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": FAULTS[status], "content": content} for status in statuses}
+
+
+def _cell(kind: str, required: bool) -> Schema:
+    name = "number" if kind == "number" else "string"
+    return {"type": name} if required else {"type": [name, "null"]}
+
+
+def _record(champion: Backend, entity: str | None) -> Schema:
+    inputs = champion.signature.inputs
+    fields = {name: _cell(kind, required) for name, (kind, required) in inputs.items()}
+    if entity and entity not in fields:
+        fields[entity] = {"type": ["string", "number", "null"], "description": "Who it is about; no model reads it."}
+    fields |= {name: {} for name in champion.signature.known if name not in fields}
+    return {"type": "object", "properties": fields, "required": [n for n, (_, r) in inputs.items() if r],
+            "additionalProperties": False}  # fmt: skip
+
+
+def _many(items: Schema) -> Schema:
+    return {"type": "array", "items": items, "minItems": 1}
+
+
+def _forms(champion: Backend, entity: str | None) -> Schema:
+    record, inputs = _record(champion, entity), champion.signature.inputs
+    cells = [_cell(*said) for said in inputs.values()]
+    split = {
+        "type": "object", "required": ["columns", "data"], "additionalProperties": False,
+        "properties": {"columns": {"const": list(inputs)}, "data": _many(
+            {"type": "array", "prefixItems": cells, "items": False, "minItems": len(cells)})},
+    }  # fmt: skip
+    forms = {"dataframe_records": _many(record), "dataframe_split": split, "inputs": _many(record),
+             "instances": _many(record)}  # fmt: skip
+    params = {
+        "type": "object", "additionalProperties": False,
+        "properties": {"explain": {"type": "boolean"},
+                       "reasons": {"type": "integer", "minimum": 1, "maximum": MOST_REASONS}},
+    }  # fmt: skip
+    more = {"params": params} if champion.signature.explains else {}
+    return {"oneOf": [
+        {"type": "object", "required": [name], "properties": {name: form, **more}, "additionalProperties": False}
+        for name, form in forms.items()
+    ]}  # fmt: skip
+
+
+def _invocations(champion: Backend | None, entity: str | None) -> Schema:
+    schema: Schema = _forms(champion, entity) if champion else {}
+    examples = {}
+    if champion and champion.sample:
+        rows = [dict(row) for row in champion.sample]
+        examples = {
+            "one row": {"value": {"dataframe_records": rows[:1]}},
+            "rows": {"value": {"dataframe_records": rows}},
+        }
+    answers = {"type": "object", "required": ["predictions"], "properties": {"predictions": {"type": "array"}}}
+    sample = {"predictions": [dict(answer) for answer in champion.answers]} if champion else {}
+    headers = {name: {"schema": {"type": "string"}} for name in ("X-Request-Id", "X-Model-Version", "X-Arm")}
+    return {
+        "summary": "Answer rows.",
+        "requestBody": {"required": True, "content": {
+            JSON: {"schema": schema, **({"examples": examples} if examples else {})},
+        }, "description": f"JSON in one of four forms; also {CSV} with a header, and {PARQUET}."},
+        "responses": {
+            "200": {"description": "One answer a row, in order.", "headers": headers,
+                    "content": {JSON: {"schema": answers, **({"example": sample} if champion else {})}}},
+            **_faults("400", "401", "403", "408", "413", "415", "429", "500", "503", "504"),
+        },
+    }  # fmt: skip
+
+
+def _outcomes() -> Schema:
+    one = {
+        "type": "object", "required": ["label"], "additionalProperties": False,
+        "properties": {
+            "request_id": {"type": "string", "description": "X-Request-Id of the answer."},
+            "row": {"type": "integer", "minimum": 0, "description": "Which row of it; unset: the first."},
+            "entity": {"type": "string", "description": "Or: who the answer was about."},
+            "label": {"type": ["string", "number"], "description": "What came true."},
+            "at": {"type": "string", "format": "date-time", "description": "When; unset: now."},
+        },
+    }  # fmt: skip
+    return {
+        "summary": "Say what came true; the same said twice counts once, a later one corrects.",
+        "requestBody": {"required": True, "content": {JSON: {"schema": {"anyOf": [one, _many(one)]}}}},
+        "responses": {"200": {"description": "How many were new.", "content": {JSON: {}}},
+                      **_faults("400", "401", "403", "408", "413", "415", "429")},
+    }  # fmt: skip

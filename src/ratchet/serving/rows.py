@@ -1,0 +1,173 @@
+"""Rows as a version reads them: named, complete, each cell of its kind; whichever form they came in."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import isfinite, isnan
+from typing import Any
+
+from ratchet.errors import did_you_mean
+from ratchet.serving.problems import MOST_FAULTS, Fault, Problem, shown
+from ratchet.serving.routes import Signature
+
+Row = list[Any]
+Place = Callable[[int, str], str]  # row and column -> where the cell stands in the body
+NONE = type(None)
+MISSING = ("", "NA", "NaN", "null")  # as cells of a CSV: those that `data.sources.read.na` takes by default
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a body asks. cells: (rows, columns of the signature), missing ones are None; entities: one per row, where
+    the body names them; params: those of the model; raw: the body itself, where the model may be handed it as it is.
+    """
+
+    cells: list[Row]
+    entities: list[str | None]
+    params: tuple[tuple[str, Any], ...] = ()
+    raw: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Makes rows of what a parser found. entity: the column that names the entity, which no model reads."""
+
+    signature: Signature
+    entity: str | None = None
+    names: tuple[str, ...] = field(init=False)
+    allowed: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = tuple(self.signature.inputs)
+        object.__setattr__(self, "names", names)
+        extra = {self.entity} if self.entity else set()
+        object.__setattr__(self, "allowed", frozenset({*names, *self.signature.known, *extra}))
+
+    def of_records(self, records: Any, key: str) -> tuple[list[Row], list[str | None], bool]:
+        """Return the cells of a list of objects, the entities, and whether there were no other columns.
+
+        Raises Problem.
+        """
+        _require_list(records, key, "a list of objects, one a row")
+        names, allowed, faults, plain = self.names, self.allowed, list[Fault](), True
+        cells, known = list[Row](), frozenset(names)
+        for number, record in enumerate(records):
+            if type(record) is not dict:
+                faults.append(Fault(f"{key}[{number}]", f"expected an object, got {shown(record)}"))
+            elif not record.keys() <= known:
+                plain = False
+                faults += [self._unknown(f"{key}[{number}].{n}", n) for n in record.keys() - allowed]
+            if len(faults) >= MOST_FAULTS:
+                break
+            if not faults:
+                cells.append([record.get(name) for name in names])
+        if faults:
+            raise Problem.of(faults)
+        entity = self.entity
+        entities = [record.get(entity) for record in records] if entity and not plain else [None] * len(cells)
+        return self._checked(cells, lambda row, name: f"{key}[{row}].{name}"), _entities(entities, entity, key), plain
+
+    def of_table(
+        self, columns: Sequence[Any], data: Iterable[Any], header: str, place: Callable[[int, int], str]
+    ) -> tuple[list[Row], list[str | None], bool]:
+        """Return the cells of rows under a header. header, place: where that and a cell (row, column) stand.
+
+        Raises Problem.
+        """
+        faults = [Fault(f"{header}[{at}]", f"expected a name, got {shown(name)}")
+                  for at, name in enumerate(columns) if type(name) is not str]  # fmt: skip
+        if not faults:
+            twice = (
+                {name for name in columns if list(columns).count(name) > 1} if len(set(columns)) < len(columns) else ()
+            )
+            faults = [Fault(header, f"column {shown(name)} stands twice") for name in twice]
+            faults += [self._unknown(f"{header}[{at}]", n) for at, n in enumerate(columns) if n not in self.allowed]
+        if faults:
+            raise Problem.of(faults)
+        rows, width = list(data), len(columns)
+        for number, row in enumerate(rows):
+            if type(row) is not list or len(row) != width:
+                got = f"{len(row)} cells" if isinstance(row, list) else shown(row)
+                faults.append(Fault(place(number, -1), f"expected {width} cells, as columns has, got {got}"))
+        if faults:
+            raise Problem.of(faults)
+        places = {name: at for at, name in enumerate(columns)}
+        taken = [places.get(name) for name in self.names]
+        cells = rows if taken == list(range(width)) else [
+            [None if at is None else row[at] for at in taken] for row in rows
+        ]  # fmt: skip
+        entity = places.get(self.entity) if self.entity else None
+        entities = [None] * len(rows) if entity is None else [row[entity] for row in rows]
+        checked = self._checked(cells, lambda row, name: place(row, places.get(name, -1)))
+        return checked, _entities(entities, self.entity, header), set(columns) <= set(self.names)
+
+    def _unknown(self, path: str, name: Any) -> Fault:
+        return Fault(
+            path, f"no such field{did_you_mean(name, self.names) or '; the model reads ' + ', '.join(self.names)}"
+        )
+
+    def _checked(self, cells: list[Row], place: Place) -> list[Row]:
+        """Return the cells with NaN as None.
+
+        Raises Problem for a cell of another kind, and one that may not be missing.
+        """
+        if not cells:
+            raise Problem(400, "there is no row in it")
+        faults: list[Fault] = []
+        for at, (name, (kind, required)) in enumerate(self.signature.inputs.items()):
+            column = [row[at] for row in cells]
+            kinds = set(map(type, column))
+            if kinds <= _PLAIN[kind] and not (required and NONE in kinds) and _is_finite(column, kinds):
+                continue
+            for number, value in enumerate(column):
+                if type(value) is float and isnan(value):
+                    cells[number][at] = None
+                if fault := _fault(cells[number][at], kind, required):
+                    faults.append(Fault(place(number, name), fault))
+                    if len(faults) >= MOST_FAULTS:
+                        raise Problem.of(faults)
+        if faults:
+            raise Problem.of(faults)
+        return cells
+
+
+_PLAIN: dict[str, set[type]] = {"number": {int, float, NONE}, "text": {str, NONE}}
+
+
+def _is_finite(column: list[Any], kinds: set[type]) -> bool:
+    """Whether no number among them is infinite or NaN, or an integer beyond them; where unsure, False."""
+    if str in kinds:
+        return True
+    try:
+        return isfinite(sum(value for value in column if value is not None) if NONE in kinds else sum(column))
+    except OverflowError:
+        return False
+
+
+def _fault(value: Any, kind: str, required: bool) -> str:
+    if value is None:
+        return "is required; it may not be missing" if required else ""
+    if kind == "text":
+        return "" if type(value) is str else f"expected text, got {shown(value)}"
+    if type(value) is int:
+        return "" if abs(value) < 2**1023 else "expected a number, got one that is too large"
+    if type(value) is not float:
+        return f"expected a number, got {shown(value)}"
+    return "" if isfinite(value) else "expected a number, got an infinite one"
+
+
+def _entities(values: list[Any], name: str | None, key: str) -> list[str | None]:
+    """Return entities as text; one and the same whether it came as 7, 7.0 or "7"."""
+    found = list[str | None]()
+    for number, value in enumerate(values):
+        if value is None or type(value) is str:
+            found.append(value)
+        elif type(value) in (int, float) and isfinite(value):
+            found.append(str(int(value)) if value == int(value) else repr(value))
+        else:
+            raise Problem.of([Fault(f"{key}[{number}].{name}", f"expected text or a number, got {shown(value)}")])
+    return found
+
+
+def _require_list(value: Any, key: str, what: str) -> None:
+    if type(value) is not list:
+        raise Problem.of([Fault(key, f"expected {what}, got {shown(value)}")])
