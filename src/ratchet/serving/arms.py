@@ -1,8 +1,8 @@
 """Rows go to the arm of their entity; what the challenger fails, the champion answers, and it is held against it."""
 
 import asyncio
-import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ratchet.config import Task
 from ratchet.serving.meters import Meters
 from ratchet.serving.problems import Problem
-from ratchet.serving.routes import Arm, Backend, Call, Trial
+from ratchet.serving.routes import Arm, Backend, Call, Rows, Trial
 from ratchet.serving.rows import Asked
 from ratchet.serving.upstream import Answered, Faulty, NoModel, TooSlow, Upstream
+from ratchet.serving.wire import dumped
 
 if TYPE_CHECKING:
     from ratchet.serving.gateway import Recorder
@@ -153,13 +154,13 @@ class Arms:
         if answers:
             self.meters.rows.labels(version, side.arm).inc(len(answers))
             if "label" in answers[0]:
-                for answer in answers:
-                    self.meters.decisions.labels(version, side.arm, answer["label"]).inc()
+                for label, count in Counter([answer["label"] for answer in answers]).items():
+                    self.meters.decisions.labels(version, side.arm, label).inc(count)
         taken_ms = (time.perf_counter() - request.began) * 1_000
         self.recorder.record(Call(
             request.id, request.at, version, side.arm, status, taken_ms,
-            tuple([dict(zip(names, row, strict=True)) for row in request.asked.cells]), tuple(request.asked.entities),
-            tuple(side.positions), tuple(answers), problem, side.trial.rollout if side.trial else None,
+            Rows(tuple(names), request.asked.cells), request.asked.entities, side.positions, answers, problem,
+            side.trial.rollout if side.trial else None,
         ))  # fmt: skip
 
 
@@ -178,4 +179,4 @@ def _taken(request: Request, rows: Sequence[int]) -> Request:
 
 
 def _body(answers: Sequence[Mapping[str, Any]]) -> bytes:
-    return json.dumps({"predictions": answers}).encode()
+    return dumped({"predictions": answers})

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,6 +69,20 @@ class Routes:
 
 
 @dataclass(frozen=True)
+class Rows(Sequence[Mapping[str, Any]]):
+    """Rows by column, made when they are looked at: on the way of a request nobody does."""
+
+    names: tuple[str, ...]
+    cells: Sequence[Sequence[Any]]
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __getitem__(self, place: Any) -> Any:
+        return dict(zip(self.names, self.cells[place], strict=True))
+
+
+@dataclass(frozen=True)
 class Call:
     """What was asked and answered of one version, for the record.
 
@@ -83,9 +97,9 @@ class Call:
     arm: Arm
     status: int
     latency_ms: float
-    rows: tuple[Mapping[str, Any], ...] = ()
-    entities: tuple[str | None, ...] = ()
-    positions: tuple[int, ...] = ()
-    answers: tuple[Mapping[str, Any], ...] = ()
+    rows: Sequence[Mapping[str, Any]] = ()
+    entities: Sequence[str | None] = ()
+    positions: Sequence[int] = ()
+    answers: Sequence[Mapping[str, Any]] = ()
     problem: str = ""
     rollout: int | None = None

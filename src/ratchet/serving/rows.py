@@ -18,13 +18,12 @@ MISSING = ("", "NA", "NaN", "null")  # as cells of a CSV: those that `data.sourc
 @dataclass(frozen=True)
 class Asked:
     """What a body asks. cells: (rows, columns of the signature), missing ones are None; entities: one per row, where
-    the body names them; params: those of the model; raw: the body itself, where the model may be handed it as it is.
+    the body names them; params: those of the model.
     """
 
     cells: list[Row]
     entities: list[str | None]
     params: tuple[tuple[str, Any], ...] = ()
-    raw: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -42,19 +41,18 @@ class Reader:
         extra = {self.entity} if self.entity else set()
         object.__setattr__(self, "allowed", frozenset({*names, *self.signature.known, *extra}))
 
-    def of_records(self, records: Any, key: str) -> tuple[list[Row], list[str | None], bool]:
-        """Return the cells of a list of objects, the entities, and whether there were no other columns.
+    def of_records(self, records: Any, key: str) -> tuple[list[Row], list[str | None]]:
+        """Return the cells of a list of objects, and the entities.
 
         Raises Problem.
         """
         _require_list(records, key, "a list of objects, one a row")
-        names, allowed, faults, plain = self.names, self.allowed, list[Fault](), True
+        names, allowed, faults = self.names, self.allowed, list[Fault]()
         cells, known = list[Row](), frozenset(names)
         for number, record in enumerate(records):
             if type(record) is not dict:
                 faults.append(Fault(f"{key}[{number}]", f"expected an object, got {shown(record)}"))
             elif not record.keys() <= known:
-                plain = False
                 faults += [self._unknown(f"{key}[{number}].{n}", n) for n in record.keys() - allowed]
             if len(faults) >= MOST_FAULTS:
                 break
@@ -63,14 +61,15 @@ class Reader:
         if faults:
             raise Problem.of(faults)
         entity = self.entity
-        entities = [record.get(entity) for record in records] if entity and not plain else [None] * len(cells)
-        return self._checked(cells, lambda row, name: f"{key}[{row}].{name}"), _entities(entities, entity, key), plain
+        entities = [record.get(entity) for record in records] if entity else [None] * len(cells)
+        return self._checked(cells, lambda row, name: f"{key}[{row}].{name}"), _entities(entities, entity, key)
 
     def of_table(
         self, columns: Sequence[Any], data: Iterable[Any], header: str, place: Callable[[int, int], str]
-    ) -> tuple[list[Row], list[str | None], bool]:
-        """Return the cells of rows under a header. header, place: where that and a cell (row, column) stand.
+    ) -> tuple[list[Row], list[str | None]]:
+        """Return the cells of rows under a header, and the entities.
 
+        header, place: where that and a cell (row, column) stand.
         Raises Problem.
         """
         faults = [Fault(f"{header}[{at}]", f"expected a name, got {shown(name)}")
@@ -98,7 +97,7 @@ class Reader:
         entity = places.get(self.entity) if self.entity else None
         entities = [None] * len(rows) if entity is None else [row[entity] for row in rows]
         checked = self._checked(cells, lambda row, name: place(row, places.get(name, -1)))
-        return checked, _entities(entities, self.entity, header), set(columns) <= set(self.names)
+        return checked, _entities(entities, self.entity, header)
 
     def _unknown(self, path: str, name: Any) -> Fault:
         return Fault(

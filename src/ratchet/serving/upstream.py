@@ -6,7 +6,6 @@ Source: adaptive batching, Crankshaw et al., Clipper, NSDI 2017, section 4.3.
 """
 
 import asyncio
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,9 +14,11 @@ from math import isfinite
 from typing import Any
 
 import aiohttp
+import orjson
 
 from ratchet.serving.routes import Backend
 from ratchet.serving.rows import Asked, Row
+from ratchet.serving.wire import dumped
 
 HOLD_S = 3.0  # how long requests wait for a champion that is gone to be back, or another process in its place
 AGAIN_S = 0.02
@@ -142,10 +143,8 @@ class Upstream:
 
     async def _call(self, batch: list[_Waiting]) -> Answered:
         """Ask once for all; where the connection breaks again, as answers change nothing."""
-        body = batch[0].asked.raw if len(batch) == 1 else None
         cells = [row for waiting in batch for row in waiting.asked.cells]
-        if body is None:
-            body = self._body(cells, batch[0].asked.params)
+        body = self._body(cells, batch[0].asked.params)
         deadline, since = max(waiting.deadline for waiting in batch), time.monotonic()
         while True:
             left = deadline - time.monotonic()
@@ -172,13 +171,13 @@ class Upstream:
         document: dict[str, Any] = {"dataframe_split": {"columns": self.names, "data": cells}}
         if params:
             document["params"] = dict(params)
-        return json.dumps(document).encode()
+        return dumped(document)
 
 
 def _answers(said: bytes, rows: int) -> list[dict[str, Any]]:
     """Return the predictions of a body; raise Faulty if they are none, or hold what is no number."""
     try:
-        answers = json.loads(said)["predictions"]
+        answers = orjson.loads(said)["predictions"]  # which refuses NaN
         is_whole = len(answers) == rows and all(map(_is_answer, answers))
     except (ValueError, KeyError, TypeError):
         is_whole = False
