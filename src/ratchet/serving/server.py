@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -97,8 +98,9 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def run(door: Door, at: Listening, up: Callable[[], None] = lambda: None) -> None:
-    """Answer until SIGTERM or SIGINT; then let what is on its way be answered, and return. up: called once it listens.
+def run(door: Door, at: Listening, up: Callable[[str], None] = lambda url: None) -> None:
+    """Answer until SIGTERM or SIGINT; then let what is on its way be answered, and return. up: called with its URL once it
+    listens.
 
     Raises ServerError if the port is taken.
     """
@@ -108,4 +110,5 @@ def run(door: Door, at: Listening, up: Callable[[], None] = lambda: None) -> Non
         date_header=False, timeout_keep_alive=IDLE_S, timeout_graceful_shutdown=END_S, backlog=4096,
     )  # fmt: skip
     with bound:
-        Server(config, door, up).run(sockets=[bound])
+        host, port = bound.getsockname()[:2]
+        Server(config, door, partial(up, f"http://{host}:{port}")).run(sockets=[bound])

@@ -1,0 +1,241 @@
+"""Bodies are read strictly, and each fault is told with its place."""
+
+import io
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratchet.serving import bodies
+from ratchet.serving.problems import Problem
+from ratchet.serving.routes import Signature
+from ratchet.serving.rows import Reader
+
+INPUTS = {"AGE": ("number", True), "income": ("number", False), "city": ("text", False)}
+READER = Reader(Signature(INPUTS, known=frozenset({"when"}), explains=True), "who")
+ROW = {"AGE": 41, "income": 2.5, "city": "서울"}
+CELLS = [[41, 2.5, "서울"]]
+
+
+def read(document, kind="application/json", reader=READER):
+    text = document if isinstance(document, str | bytes) else json.dumps(document)
+    return bodies.read(kind, text.encode() if isinstance(text, str) else text, reader)
+
+
+def refused(document, kind="application/json", reader=READER):
+    with pytest.raises(Problem) as caught:
+        read(document, kind, reader)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"dataframe_records": [ROW]},
+        {"dataframe_split": {"columns": ["city", "AGE", "income"], "data": [["서울", 41, 2.5]]}},
+        {"dataframe_split": {"columns": ["AGE", "income", "city"], "data": [[41, 2.5, "서울"]], "index": [7]}},
+        {"inputs": {"AGE": [41], "income": [2.5], "city": ["서울"]}},
+        {"inputs": [ROW]},
+        {"instances": [ROW]},
+        {"instances": {"AGE": [41], "income": [2.5], "city": ["서울"]}},
+        {"dataframe_records": [ROW | {"when": "2026", "who": 7}]},
+    ],
+)
+def test_each_of_mlflows_forms_brings_the_same_cells(document):
+    assert read(document).cells == CELLS
+
+
+def test_values_of_a_single_column_may_stand_alone():
+    reader = Reader(Signature({"review": ("text", True)}))
+    assert read({"instances": ["좋다", "bad"]}, reader=reader).cells == [["좋다"], ["bad"]]
+
+
+@pytest.mark.parametrize(
+    "missing", [{"AGE": 1}, {"AGE": 1, "income": None, "city": None}, {"AGE": 1, "income": math.nan}]
+)
+def test_an_absent_field_null_and_nan_mean_missing(missing):
+    assert read({"dataframe_records": [missing]}).cells == [[1, None, None]]
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"dataframe_records": [ROW, ROW, ROW, ROW | {"AGE": "abc"}]},
+         "dataframe_records[3].AGE: expected a number, got 'abc'"),
+        ({"dataframe_records": [ROW | {"AGE": True}]}, "dataframe_records[0].AGE: expected a number, got true"),
+        ({"dataframe_records": [ROW | {"city": 5}]}, "dataframe_records[0].city: expected text, got 5"),
+        ({"dataframe_records": [ROW | {"city": ["a"]}]}, "dataframe_records[0].city: expected text, got a list"),
+        ({"dataframe_records": [{"income": 1}]}, "dataframe_records[0].AGE: is required; it may not be missing"),
+        ({"dataframe_records": [{"AGE": math.nan}]}, "dataframe_records[0].AGE: is required; it may not be missing"),
+        ({"dataframe_records": [ROW | {"incom": 1}]}, "dataframe_records[0].incom: no such field; did you mean 'income'?"),
+        ({"dataframe_records": [7]}, "dataframe_records[0]: expected an object, got 7"),
+        ({"dataframe_records": {}}, "dataframe_records: expected a list of objects, one a row, got an object"),
+        ({"dataframe_records": []}, "there is no row in it"),
+        ({"dataframe_split": {"columns": ["AGE"], "data": [[1], [2, 3]]}},
+         "dataframe_split.data[1]: expected 1 cells, as columns has, got 2 cells"),
+        ({"dataframe_split": {"columns": ["AGE", "AGE"], "data": []}},
+         "dataframe_split.columns: column 'AGE' stands twice"),
+        ({"dataframe_split": {"columns": ["AGE", "age"], "data": [[1, 2]]}},
+         "dataframe_split.columns[1]: no such field; did you mean 'AGE'?"),
+        ({"dataframe_split": {"columns": ["city", "AGE"], "data": [["a", "b"]]}},
+         "dataframe_split.data[0][1]: expected a number, got 'b'"),
+        ({"dataframe_split": {"columns": ["AGE"], "data": [[1]], "index": [1, 2]}},
+         "dataframe_split.index: expected a list of 1, one a row"),
+        ({"inputs": {"AGE": [1, 2], "city": ["a"]}}, "inputs: its lists differ in length: AGE 2, city 1"),
+        ({"inputs": {"AGE": [1, "x"]}}, "inputs.AGE[1]: expected a number, got 'x'"),
+        ({"inputs": {"AGE": 1}}, "inputs.AGE: expected a list, one value a row, got 1"),
+        ({"rows": []}, "rows: no such form; send one of"),
+        ({"dataframe_record": []}, "dataframe_record: no such form; did you mean 'dataframe_records'?"),
+        ({}, "expected one of dataframe_records, dataframe_split, inputs, instances, got none"),
+        ({"inputs": [ROW], "instances": [ROW]}, "expected one of"),
+        ({"instances": [ROW], "params": {"explian": True}}, "params.explian: no such parameter; did you mean 'explain'?"),
+        ({"instances": [ROW], "params": {"explain": 1}}, "params.explain: expected true or false, got 1"),
+        ({"instances": [ROW], "params": {"explain": True, "reasons": 0}}, "params.reasons: expected a number from 1 to 50"),
+        ([], "expected an object"),
+        ("5", "expected an object"),
+        ('{"dataframe_records": [{"AGE": 1e999}]}', "dataframe_records[0].AGE: expected a number, got an infinite one"),
+        ('{"dataframe_records": [{"AGE": -Infinity}]}', "dataframe_records[0].AGE: expected a number, got an infinite one"),
+        ('{"dataframe_records": [{"AGE": 1' + "0" * 400 + "}]}", "AGE: expected a number, got one that is too large"),
+        ('{"dataframe_records": [{"AGE": 1' + "0" * 5_000 + "}]}", "a number in it has too many digits"),
+        ('{"dataframe_records": [{"AGE": 1, "AGE": 2}]}', "key 'AGE' stands twice in one object"),
+        ('{"dataframe_records": [{"AGE" : 1, "AGE": 2}]}', "key 'AGE' stands twice in one object"),
+        ('{"dataframe_records": [{"AGE": 1, "\\u0041GE": 2}]}', "key 'AGE' stands twice in one object"),
+        ('{"dataframe_records": [], "dataframe_records": []}', "key 'dataframe_records' stands twice"),
+        ("[" * 100_000, "it is nested too deep"),
+        ('{"dataframe_records": [{"AGE": ' + "[" * 100_000, "it is nested too deep"),
+        ("", "not JSON: Expecting value at line 1, column 1"),
+        ('{"dataframe_records": [{"AGE": 1}]', "not JSON"),
+        ("{'dataframe_records': []}", "not JSON"),
+        (b'{"dataframe_records": [{"city": "\xff"}]}', "byte 33 is not UTF-8"),
+    ],
+)  # fmt: skip
+def test_a_bad_body_is_told_with_the_place_of_its_fault(document, told):
+    problem = refused(document)
+    assert problem.status == 400
+    assert told in problem.detail
+
+
+def test_all_faults_of_a_body_are_told_at_once():
+    problem = refused({"dataframe_records": [{"AGE": "a", "income": "b", "city": 1}]})
+    assert [fault.path for fault in problem.faults] == [f"dataframe_records[0].{n}" for n in ("AGE", "income", "city")]
+
+
+def test_what_is_told_of_a_long_value_is_short():
+    assert len(refused({"dataframe_records": [ROW | {"AGE": "x" * 10_000}]}).detail) < 200
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/xml", "application/json; charset=latin-1",
+                                  "text/csv; charset=cp949"])  # fmt: skip
+def test_another_type_or_charset_is_415(kind):
+    assert refused({"dataframe_records": [ROW]}, kind).status == 415
+
+
+@pytest.mark.parametrize("kind", ["application/json", "APPLICATION/JSON", 'application/json; charset="UTF-8"'])
+def test_the_ways_to_write_json_in_utf8_are_read(kind):
+    assert read({"dataframe_records": [ROW]}, kind).cells == CELLS
+
+
+def test_half_an_emoji_is_let_through():
+    assert read('{"dataframe_records": [{"AGE": 1, "city": "\\ud83c"}]}').cells == [[1, None, "\ud83c"]]
+
+
+def test_one_entity_is_the_same_however_it_is_written():
+    told = [read({"dataframe_records": [ROW | {"who": who}]}).entities for who in (7, 7.0, "7", None)]
+    assert told == [["7"], ["7"], ["7"], [None]]
+
+
+# ---------------------------------------------------------------- CSV and Parquet
+
+
+def test_a_csv_brings_numbers_text_and_what_is_missing():
+    assert read("city,AGE,income\n서울,41,2.5\n,1e3,\nNA,5,NaN\n", "text/csv").cells == [
+        [41.0, 2.5, "서울"], [1000.0, None, None], [5.0, None, None]]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("AGE,city\n1,a\n2,b,c\n", "line 3: it has 3 cells where the header has 2"),
+        ("AGE,city\n1\n", "line 2: it has 1 cells where the header has 2"),
+        ("AGE,city\n1,a\nabc,b\n", "line 3, AGE: expected a number, got 'abc'"),
+        ("AGE\n1_000\n", "line 2, AGE: expected a number, got '1_000'"),
+        ("AGE\ninf\n", "line 2, AGE: expected a number, got an infinite one"),
+        ("AGE,AGE\n1,2\n", "column 'AGE' stands twice"),
+        ("AGE,town\n1,a\n", "no such field"),
+        ('AGE,city\n1,"a\n', "unexpected end of data"),
+        ("", "there is no row in it"),
+        ("AGE\n", "there is no row in it"),
+    ],
+)
+def test_a_bad_csv_is_told_with_its_line(text, told):
+    assert told in refused(text, "text/csv").detail
+
+
+PARQUET = "application/vnd.apache.parquet"
+
+
+def packed(**columns):
+    out = io.BytesIO()
+    pd.DataFrame(columns).to_parquet(out)
+    return out.getvalue()
+
+
+def test_parquet_brings_the_same_cells():
+    body = packed(city=["서울", None], AGE=np.array([41, 5], dtype="int32"), income=[2.5, np.nan])
+    assert read(body, PARQUET).cells == [[41, 2.5, "서울"], [5, None, None]]
+
+
+def test_bad_parquet_is_told():
+    assert "not Parquet" in refused(b"PAR1nonsense", PARQUET).detail
+    assert "row 0, AGE: expected a number, got '1'" in refused(packed(AGE=["1", "b"]), PARQUET).detail
+    assert "did you mean 'AGE'?" in refused(packed(AGEE=[1]), PARQUET).detail
+
+
+def test_a_parquet_bomb_is_refused_unread():
+    body = packed(AGE=np.zeros(60_000_000))
+    assert len(body) < 1_000_000
+    assert refused(body, PARQUET).status == 413
+
+
+# ---------------------------------------------------------------- two readers of JSON, one meaning
+
+ODD = st.sampled_from(['"', ":", " ", "\\", "\n", "\t", "a", "b", "{", "}", ",", "[", "]", "서", "1"])
+TEXTS = st.text(ODD, max_size=6)
+CELL = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.floats(allow_nan=False, allow_infinity=False), TEXTS)
+RECORDS = st.fixed_dictionaries({"dataframe_records": st.lists(st.dictionaries(TEXTS, CELL, max_size=3), max_size=3)})
+SPACED = st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : "), (",\n", "\n:\t")])
+
+
+@given(RECORDS, SPACED)
+def test_the_fast_reader_of_json_and_the_strict_one_agree(document, separators):
+    text = json.dumps(document, separators=separators, ensure_ascii=False)
+    assert bodies.parsed(text) == bodies._strictly(text) == document
+
+
+@given(st.lists(st.tuples(TEXTS, CELL), min_size=2, max_size=4), SPACED)
+def test_a_key_that_stands_twice_is_never_let_through(pairs, separators):
+    comma, colon = separators
+    inner = comma.join(json.dumps(key) + colon + json.dumps(value) for key, value in pairs)
+    text = '{"dataframe_records": [{' + inner + "}]}"
+    if len({key for key, _ in pairs}) == len(pairs):
+        assert bodies.parsed(text) == {"dataframe_records": [dict(pairs)]}
+    else:
+        with pytest.raises(Problem, match="stands twice"):
+            bodies.parsed(text)
+
+
+@given(st.lists(ODD | st.sampled_from(["null", "1e9", "-", '{"a":', '"a"', "NaN", "1e999", "9" * 25]), max_size=12))
+def test_no_text_is_read_otherwise_by_the_fast_reader(parts):
+    text = "".join(parts)
+
+    def outcome(reader):
+        try:
+            return repr(reader(text))
+        except Problem as problem:
+            return str(problem)
+
+    assert outcome(bodies.parsed) == outcome(bodies._strictly)
