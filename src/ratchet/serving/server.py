@@ -99,8 +99,8 @@ class Server(uvicorn.Server):
 
 
 def run(door: Door, at: Listening, up: Callable[[str], None] = lambda url: None) -> None:
-    """Answer until SIGTERM or SIGINT; then let what is on its way be answered, and return. up: called with its URL once it
-    listens.
+    """Answer until SIGTERM or SIGINT; then let what is on its way be answered, and return. up: called with the URL
+    once it listens.
 
     Raises ServerError if the port is taken.
     """
