@@ -16,7 +16,6 @@ each loss was seen: neither the order of the rows nor the number of looks matter
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import logsumexp
 
 CAP = 0.99  # of the stake at which one row could lose everything
 RATIO = 1.6  # from one stake to the next
@@ -80,7 +79,7 @@ def wealth(tally: Tally, means: np.ndarray, above: float, smallest: float) -> np
     together = up + _log_wealth(tally.values, tally.champion, b, -linked)
     down = _log_wealth(tally.values, tally.champion, b, -of_champion)
     parts = [np.log(LINKED) + together, np.log(ALONE) + up, np.log(ALONE) + down]
-    return np.asarray(logsumexp(np.concatenate(parts), axis=0) - np.log(len(on)))
+    return _log_sum(np.concatenate(parts)) - float(np.log(len(on)))
 
 
 def one_mean(values: np.ndarray, seen: np.ndarray, means: np.ndarray, smallest: float) -> np.ndarray:
@@ -91,7 +90,13 @@ def one_mean(values: np.ndarray, seen: np.ndarray, means: np.ndarray, smallest: 
     m = np.clip(means, TINY, 1 - TINY)[None, :]
     on = stakes(smallest)[:, None, None]
     found = _log_wealth(values, seen[None, :], m, np.minimum(on / (m * (1 - m)), CAP / m))
-    return np.asarray(logsumexp(found, axis=0)[0] - np.log(len(on)))
+    return _log_sum(found)[0] - float(np.log(len(on)))
+
+
+def _log_sum(parts: np.ndarray) -> np.ndarray:
+    """Return log(sum(exp(parts))) over the first axis."""
+    most = parts.max(axis=0)
+    return np.asarray(most + np.log(np.exp(parts - most).sum(axis=0)))
 
 
 def _log_wealth(values: np.ndarray, seen: np.ndarray, mean: np.ndarray, stake: np.ndarray) -> np.ndarray:
