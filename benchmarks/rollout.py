@@ -182,12 +182,10 @@ def table(found: list[dict[str, Any]]) -> str:
     """Return the figures as two tables."""
     lines = ["| wrongly | champion's loss | challenger's share | rows | ended wrongly | at most |",
              "| --- | --: | --: | --: | --: | --: |"]  # fmt: skip
-    lines += [
-        f"| {each['claim']} | {each['base']:g}{' ± ' * bool(each['swing'])}{each['swing'] or ''} | {each['percent']:g} % |"
-        f" {each['rows']:,} | {each['ended']:.2%} | {each['level']:.0%} |"
-        for each in found
-        if each["wrong"]
-    ]
+    for each in found:
+        base = f"{each['base']:g} ± {each['swing']:g}" if each["swing"] else f"{each['base']:g}"
+        ended = f"{each['rows']:,} | {each['ended']:.2%} | {each['level']:.0%} |"
+        lines += [f"| {each['claim']} | {base} | {each['percent']:g} % | {ended}"] if each["wrong"] else []
     lines += ["", "| rightly | champion's loss | worse by | margin | share | planned rows | median rows | ratio |"
               " found by the planned rows | by twice |",
               "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |"]  # fmt: skip

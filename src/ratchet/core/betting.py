@@ -19,7 +19,7 @@ import numpy as np
 
 CAP = 0.99  # of the stake at which one row could lose everything
 RATIO = 1.6  # from one stake to the next
-LINKED, ALONE = 0.8, 0.1  # of the wealth: staked on both arms together, and on each alone
+LINKED, ALONE, IDLE = 0.7, 0.1, 0.1  # of the wealth: staked on both arms together, on each alone, and never
 TINY = 1e-9
 
 
@@ -62,7 +62,7 @@ def evidence(tally: Tally, above: float, smallest: float) -> np.ndarray:
         at = found.argmin(axis=1)
         least = np.take_along_axis(found, at[:, None], 1)[:, 0]
         ends = [np.take_along_axis(means, np.clip(at + by, 0, means.shape[1] - 1)[:, None], 1) for by in (-1, 1)]
-        means = ends[0] + (ends[1] - ends[0]) * np.linspace(0, 1, 9)
+        means = ends[0] + (ends[1] - ends[0]) * np.linspace(0, 1, 13)
     return np.asarray(least)
 
 
@@ -79,7 +79,9 @@ def wealth(tally: Tally, means: np.ndarray, above: float, smallest: float) -> np
     together = up + _log_wealth(tally.values, tally.champion, b, -linked)
     down = _log_wealth(tally.values, tally.champion, b, -of_champion)
     parts = [np.log(LINKED) + together, np.log(ALONE) + up, np.log(ALONE) + down]
-    return _log_sum(np.concatenate(parts)) - float(np.log(len(on)))
+    # What is never staked keeps a long good time at one share from outweighing a bad one at the next.
+    staked = _log_sum(np.concatenate(parts)) - float(np.log(len(on)))
+    return np.asarray(np.logaddexp(staked, np.log(IDLE)))
 
 
 def one_mean(values: np.ndarray, seen: np.ndarray, means: np.ndarray, smallest: float) -> np.ndarray:
