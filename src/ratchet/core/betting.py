@@ -80,7 +80,7 @@ def wealth(tally: Tally, means: np.ndarray, above: float, smallest: float) -> np
     down = _log_wealth(tally.values, tally.champion, b, -of_champion)
     parts = [np.log(LINKED) + together, np.log(ALONE) + up, np.log(ALONE) + down]
     # What is never staked keeps a long good time at one share from outweighing a bad one at the next.
-    staked = _log_sum(np.concatenate(parts)) - float(np.log(len(on)))
+    staked = _log_sum(np.concatenate(parts)) - np.log(len(on))
     return np.asarray(np.logaddexp(staked, np.log(IDLE)))
 
 
@@ -92,7 +92,7 @@ def one_mean(values: np.ndarray, seen: np.ndarray, means: np.ndarray, smallest: 
     m = np.clip(means, TINY, 1 - TINY)[None, :]
     on = stakes(smallest)[:, None, None]
     found = _log_wealth(values, seen[None, :], m, np.minimum(on / (m * (1 - m)), CAP / m))
-    return _log_sum(found)[0] - float(np.log(len(on)))
+    return np.asarray(_log_sum(found)[0] - np.log(len(on)))
 
 
 def _log_sum(parts: np.ndarray) -> np.ndarray:

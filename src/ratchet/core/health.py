@@ -4,6 +4,9 @@ All tests hold at every look. Errors are losses of 0 and 1 in two streams (core/
 answer, each answer of the challenger is held against the median of an odd number of the champion's answers before it
 that were not used yet: if its times are those of the champion times the allowed ratio, or shorter, it is the slower of
 the two at most half of the time, whatever the times' distribution (the rank of one among equals is uniform).
+
+A challenger may be well for days and then break, so each test runs twice: on all calls since the start with half of the
+level, and anew on every few hundred calls with the other half, of which the k-th window gets 1 / (k (k + 1)).
 """
 
 import math
@@ -14,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from ratchet.core import betting, sequential
-from ratchet.core.sequential import CHALLENGER, CHAMPION, Mean, Streams
+from ratchet.core.sequential import CHALLENGER, CHAMPION, NOTHING, Mean, Streams
 
 BESIDE = 9  # of the champion's answers, at the most, that one of the challenger's is held against
 SMALLEST_ERROR, SMALLEST_SLOW = 0.01, 0.2  # differences that stakes begin at
 MORE_MISSING = 0.1  # of the outcomes: a challenger that lacks so many more is not comparable
 SAME = 1e-9
+WINDOW, PACE_WINDOW = 500, 100  # calls of the challenger, of the two tests, after which they begin anew
 
 
 def has_failed(status: int, answers: Sequence[Mapping[str, Any]]) -> bool:
@@ -34,16 +38,50 @@ def _is_missing(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
+class Calls:
+    """Calls that failed (loss 1) and that did not (0).
+
+    whole: since the start; recent: of the present window; window: its number.
+    """
+
+    whole: Streams = NOTHING
+    recent: Streams = NOTHING
+    window: int = 1
+
+
+NO_CALLS = Calls()
+
+
+def calls(before: Calls, failed: Sequence[bool], arms: Sequence[str], percents: float | Sequence[float]) -> Calls:
+    """Return the calls with more of them, in their order. percents: the challenger's share at each, or at all."""
+    failures = np.asarray(failed, dtype=float)
+    shares = np.broadcast_to(np.asarray(percents, dtype=float), failures.shape)
+    everything = sequential.add(before.whole, failures, arms, shares.tolist())
+    nth = before.recent.rows(CHALLENGER) + np.cumsum(np.array(arms) == CHALLENGER)
+    # A call that comes when the window is full opens the next one.
+    place = np.concatenate([[before.recent.rows(CHALLENGER)], nth[:-1]])[: len(failures)] // WINDOW
+    recent, window = before.recent, before.window
+    for full in np.unique(place).tolist():
+        here = np.flatnonzero(place == full).tolist()
+        if before.window + full > window:
+            recent, window = NOTHING, before.window + full
+        recent = sequential.add(recent, failures[here], [arms[at] for at in here], shares[here].tolist())
+    return Calls(everything, recent, window)
+
+
+@dataclass(frozen=True)
 class Pace:
     """Times of answers held against each other. pending: the champion's last ones, in ms, that were not used yet.
 
-    slow, fast: how many of the challenger's answers took longer than allowed, and how many did not; ratio: allowed.
+    whole, recent: how many of the challenger's answers took (longer than allowed, not longer), since the start and in
+    the window; window: its number; ratio: what is allowed.
     """
 
     ratio: float
     pending: tuple[float, ...] = ()
-    slow: int = 0
-    fast: int = 0
+    whole: tuple[int, int] = (0, 0)
+    recent: tuple[int, int] = (0, 0)
+    window: int = 1
 
 
 def pace(before: Pace, latencies_ms: Sequence[float], arms: Sequence[str]) -> Pace:
@@ -51,17 +89,25 @@ def pace(before: Pace, latencies_ms: Sequence[float], arms: Sequence[str]) -> Pa
 
     A call that was given up as too slow counts with the time it was given.
     """
-    pending, slow, fast = list(before.pending), before.slow, before.fast
+    pending, (slow, fast), recent, window = list(before.pending), before.whole, before.recent, before.window
     for latency_ms, arm in zip(latencies_ms, arms, strict=True):
         if math.isnan(latency_ms):
             continue
         if arm == CHAMPION:
             pending = [*pending, float(latency_ms)][-BESIDE:]
         elif arm == CHALLENGER and pending:
-            odd = pending[-(len(pending) - (len(pending) + 1) % 2) :]
-            longer = latency_ms > before.ratio * sorted(odd)[len(odd) // 2] * (1 + SAME)
-            slow, fast, pending = slow + longer, fast + (not longer), []
-    return replace(before, pending=tuple(pending), slow=int(slow), fast=int(fast))
+            longer = int(latency_ms > before.ratio * _middle(pending) * (1 + SAME))
+            slow, fast, pending = slow + longer, fast + 1 - longer, []
+            if sum(recent) >= PACE_WINDOW:
+                recent, window = (0, 0), window + 1
+            recent = (recent[0] + longer, recent[1] + 1 - longer)
+    return Pace(before.ratio, tuple(pending), (slow, fast), recent, window)
+
+
+def _middle(times: Sequence[float]) -> float:
+    """Return the median of the last ones, as many as make an odd number."""
+    odd = sorted(times[-(len(times) - (len(times) + 1) % 2) :])
+    return odd[len(odd) // 2]
 
 
 @dataclass(frozen=True)
@@ -82,12 +128,17 @@ class Finding:
         return self.surely >= math.log(1 / alpha)
 
 
-def errors(calls: Streams, max_more: float) -> Finding:
-    """Return whether the challenger's share of failed calls is beyond the champion's by more than `max_more`.
+def errors(made: Calls, max_more: float) -> Finding:
+    """Return whether the challenger's share of failed calls is beyond the champion's by more than `max_more`."""
+    smallest = max(max_more, SMALLEST_ERROR)
+    whole, recent = (_more(streams, max_more, smallest) for streams in (made.whole, made.recent))
+    return _twice(whole, recent, made.window)
 
-    calls: loss 1 for a call that failed, 0 for one that did not.
-    """
-    return _more(calls, max_more, max(max_more, SMALLEST_ERROR))
+
+def _twice(whole: Finding, recent: Finding, window: int) -> Finding:
+    """Return the finding of all calls, with the evidence of both tests; the figures are those of the stronger one."""
+    halves = (whole.surely - math.log(2), recent.surely - math.log(2 * window * (window + 1)))
+    return replace(whole if halves[0] >= halves[1] else recent, surely=max(halves))
 
 
 def missing(awaited: Streams) -> Finding:
@@ -106,10 +157,14 @@ def _more(streams: Streams, bound: float, smallest: float) -> Finding:
 
 def slower(times: Pace) -> Finding:
     """Return whether the challenger is slower than allowed beside the champion more than half of the time."""
-    rows = times.slow + times.fast
-    seen = np.array([times.fast, times.slow], dtype=float)
+    whole, recent = (_slower(*counts) for counts in (times.whole, times.recent))
+    return _twice(whole, recent, times.window)
+
+
+def _slower(slow: int, fast: int) -> Finding:
+    seen = np.array([fast, slow], dtype=float)
     surely = float(betting.one_mean(np.array([0.0, 1.0]), seen, np.array([0.5]), SMALLEST_SLOW)[0])
-    return Finding(times.slow / rows if rows else math.nan, math.nan, 0.5, surely, rows)
+    return Finding(slow / (slow + fast) if slow + fast else math.nan, math.nan, 0.5, surely, slow + fast)
 
 
 def shares(counts: Mapping[str, Mapping[str, int]], alpha: float) -> dict[str, dict[str, Mean]]:

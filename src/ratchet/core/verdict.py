@@ -7,13 +7,13 @@ shared between them. What may abort is shared: most of alpha for outcomes, a par
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ratchet.config import Rollout
 from ratchet.core import health, sequential
 from ratchet.core.gates import rounded_up
-from ratchet.core.health import Finding, Pace
+from ratchet.core.health import NO_CALLS, Calls, Finding, Pace
 from ratchet.core.losses import SAID, Measure
 from ratchet.core.sequential import CHALLENGER, CHAMPION, NOTHING, Look, Streams
 
@@ -26,24 +26,36 @@ OVERHEAD = 1.5  # about what it costs not to know the difference beforehand, in 
 class Seen:
     """All that a rollout is judged by, by share and arm since it began.
 
-    outcomes: losses; calls: 1 for a failed call; awaited: 1 for a row without an outcome, a snapshot of each look.
+    outcomes: losses; calls: which failed; pace: how long they took; awaited: 1 for a row without an outcome, 0 for one
+    with, a snapshot of each look.
     """
 
     pace: Pace
     outcomes: Streams = NOTHING
-    calls: Streams = NOTHING
+    calls: Calls = NO_CALLS
     awaited: Streams = NOTHING
 
     def as_json(self) -> dict[str, Any]:
         """Return the same as plain values."""
-        streams = {name: getattr(self, name).as_json() for name in ("outcomes", "calls", "awaited")}
-        return streams | {"pace": {**asdict(self.pace), "pending": list(self.pace.pending)}}
+        calls, pace = self.calls, self.pace
+        return {
+            "outcomes": self.outcomes.as_json(),
+            "awaited": self.awaited.as_json(),
+            "calls": [calls.whole.as_json(), calls.recent.as_json(), calls.window],
+            "pace": [pace.ratio, list(pace.pending), list(pace.whole), list(pace.recent), pace.window],
+        }
 
     @staticmethod
     def from_json(found: Mapping[str, Any]) -> "Seen":
         """Return what `as_json` told."""
-        times = Pace(**{**found["pace"], "pending": tuple(found["pace"]["pending"])})
-        return Seen(times, *(Streams.from_json(found[name]) for name in ("outcomes", "calls", "awaited")))
+        whole, recent, window = found["calls"]
+        ratio, pending, ever, lately, at = found["pace"]
+        return Seen(
+            Pace(ratio, tuple(pending), (ever[0], ever[1]), (lately[0], lately[1]), at),
+            Streams.from_json(found["outcomes"]),
+            Calls(Streams.from_json(whole), Streams.from_json(recent), window),
+            Streams.from_json(found["awaited"]),
+        )
 
 
 @dataclass(frozen=True)
