@@ -119,7 +119,7 @@ class Segments:
 
     def killed(self) -> int:
         """How many numbers were given out and are in no segment, of a process that is gone."""
-        given, written = (NUMBER.unpack_from(self.counts, place)[0] for place in (GIVEN, WRITTEN))
+        given, written = (int(NUMBER.unpack_from(self.counts, place)[0]) for place in (GIVEN, WRITTEN))
         return max(0, given - max([written, *(segment.last for segment in self.waiting())]))
 
     def close(self, is_done: bool) -> None:
