@@ -78,6 +78,20 @@ def test_a_row_comes_back_as_it_was(record: Engine) -> None:
     assert (row.latency_ms, row.problem, row.outcome, row.outcome_at) == (1.5, "why", None, None)
 
 
+ODD = st.text() | st.floats() | st.integers() | st.none() | st.booleans() | st.just("\0\ud800") | st.just(10**30)
+ODD_ROW = st.dictionaries(st.text() | st.just("\0"), ODD | st.lists(ODD, max_size=2), max_size=3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(inputs=ODD_ROW, answer=ODD_ROW, words=st.text() | st.just("\0\ud800"))
+def test_whatever_was_asked_and_answered_finds_its_place(engine: Engine, inputs: Any, answer: Any, words: str) -> None:
+    emptied(engine)
+    assert captured.append_rows(engine, [asked("a", inputs=inputs, answer=answer, problem=words, entity=words)]) == 1
+    ((row,),) = joined.between(engine, TASK)
+    assert len(row.inputs or {}) <= len(inputs)
+    assert (row.problem, row.entity) == (words.replace("\0", "\N{REPLACEMENT CHARACTER}").replace("\ud800", "?"),) * 2
+
+
 def test_what_is_sent_twice_is_there_once(record: Engine) -> None:
     rows = [asked("a"), asked("a", row=1), asked("a", arm="shadow", version=4), asked("b", inputs=None, answer=None)]
     assert captured.append_rows(record, rows) == 4

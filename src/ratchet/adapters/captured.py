@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_json
+
 from ratchet.adapters import database, schema
 from ratchet.errors import Away, ServerError
 from ratchet.settings import Settings
@@ -34,6 +36,7 @@ APPEND = {
 }
 # A server that is gone without a word is noticed in seconds, not in the hours that TCP takes by itself.
 IMPATIENT = {"connect_timeout": 10, "tcp_user_timeout": 20_000}
+BLANK = "\N{REPLACEMENT CHARACTER}"
 ORDER = 6_170_003  # the advisory lock that appenders hold, one after the other
 FORGOTTEN = {"requests": "at", "outcomes": "received_at", "capture_losses": "at"}
 FORGET_ROWS = 5_000  # in one transaction
@@ -120,9 +123,28 @@ def append(engine: "sqlalchemy.Engine", lines: Sequence[bytes]) -> int:
         return int(connection.execute(text(APPEND[engine.dialect.name]), told).rowcount)
 
 
+def line(row: Mapping[str, Any]) -> bytes:
+    """Return a row as a line of JSON that both databases read: without NaN, NUL and half a character."""
+    try:
+        made = to_json(row, inf_nan_mode="null", fallback=str)
+        if b"\\u0000" not in made:
+            return made
+    except ValueError:  # half a character, which JSON may hold and UTF-8 may not
+        pass
+    return to_json(_plain(row), inf_nan_mode="null", fallback=str)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", BLANK).encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {_plain(name): _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 def append_rows(engine: "sqlalchemy.Engine", rows: Iterable[Mapping[str, Any]]) -> int:
     """Append rows given as plain values, as `append` does."""
-    return append(engine, [json.dumps(row, ensure_ascii=False).encode() for row in rows])
+    return append(engine, [line(row) for row in rows])
 
 
 def append_loss(engine: "sqlalchemy.Engine", task: str, lost: int, why: str, source: str) -> None:

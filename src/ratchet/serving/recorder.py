@@ -1,11 +1,9 @@
 """What the gateway was asked and has answered is put on record, beside the event loop and by way of files here."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-
-from pydantic_core import to_json
 
 from ratchet.adapters import captured
 from ratchet.adapters.capturekey import capture_key
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 FOLDER = "captured"  # below the home folder, with one of the task's name in it
-BLANK = "\N{REPLACEMENT CHARACTER}"
 
 
 class Recorder:
@@ -105,7 +102,7 @@ class Recorder:
             "at": captured.written(datetime.fromtimestamp(call.at, UTC)), "rollout": call.rollout,
             "status": call.status, "latency_ms": call.latency_ms,
         }  # fmt: skip
-        return [_json(about | self._row(call, n)) for n in range(len(call.rows) or 1)]
+        return [captured.line(about | self._row(call, n)) for n in range(len(call.rows) or 1)]
 
     def _row(self, call: Call, n: int) -> dict[str, Any]:
         row = call.rows[n] if call.rows else None
@@ -128,22 +125,3 @@ class Recorder:
     def _forget(self) -> None:
         days = timedelta(days=self.task.serving.retention_days)
         captured.forget(self.engine(), self.task.name, datetime.now(UTC) - days)
-
-
-def _json(row: Mapping[str, Any]) -> bytes:
-    """One line of JSON that every database reads: without what JSON has no word for, and without NUL."""
-    try:
-        line = to_json(row, inf_nan_mode="null", fallback=str)
-        if b"\\u0000" not in line:
-            return line
-    except ValueError:  # half a character, which JSON may hold and UTF-8 may not
-        pass
-    return to_json(_plain(row), inf_nan_mode="null", fallback=str)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\0", BLANK).encode("utf-8", "replace").decode()
-    if isinstance(value, Mapping):
-        return {_plain(name): _plain(each) for name, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
