@@ -4,19 +4,18 @@ import json
 import shutil
 import sqlite3
 import tempfile
-import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ratchet.adapters import database
+from ratchet.adapters import owned
 from ratchet.errors import Away, ServerError
 
-RECORDS, OWNER = "records.db", "owner"
+RECORDS = "records.db"
 TABLE = "CREATE TABLE IF NOT EXISTS records (number INTEGER PRIMARY KEY, kind TEXT, run TEXT, content TEXT, files TEXT)"
-NAME, REFUSED, DAMAGED = "of-", "refused-", "damaged-"  # what a folder's name begins with
+REFUSED, DAMAGED = "refused-", "damaged-"  # what a folder's name begins with
 FOR_GOOD = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -40,10 +39,10 @@ class Outbox:
     Not for several threads at once.
     """
 
-    def __init__(self, folder: Path, owned: ExitStack) -> None:
-        self.folder, self.owned = folder, owned
+    def __init__(self, folder: Path, ownership: ExitStack) -> None:
+        self.folder, self.owned = folder, ownership
         self.records = sqlite3.connect(folder / RECORDS, check_same_thread=False, isolation_level=None)
-        owned.callback(self.records.close)  # also where what follows finds it damaged
+        ownership.callback(self.records.close)  # also where what follows finds it damaged
         self._do("PRAGMA journal_mode = WAL")
         self._do("PRAGMA synchronous = NORMAL")  # outlives the process; a power cut may cost the last ones
         self._do(TABLE)
@@ -51,16 +50,13 @@ class Outbox:
     @classmethod
     def new(cls, home: Path) -> "Outbox":
         """Return a new one below home; nobody sees it before it is owned. Their names are in order of time."""
-        home.mkdir(parents=True, exist_ok=True)
-        hidden = Path(tempfile.mkdtemp(prefix=f".{NAME}{time.time_ns()}-", dir=home))
         with ExitStack() as stack:
-            stack.enter_context(database.file_lock(str(hidden / RECORDS), OWNER, 0))
-            return cls(hidden.rename(home / hidden.name.removeprefix(".")), stack)._kept()
+            return cls(owned.new(home, stack), stack)._kept()
 
     @classmethod
     def left_behind(cls, home: Path) -> list[Path]:
         """Return the folders below home, oldest first, also of processes that live."""
-        return sorted(home.glob(f"{NAME}*"))
+        return owned.left_behind(home)
 
     @classmethod
     def taken_over(cls, folder: Path) -> "Outbox | None":
@@ -70,7 +66,7 @@ class Outbox:
         """
         with ExitStack() as stack:
             try:
-                stack.enter_context(database.file_lock(str(folder / RECORDS), OWNER, 0))
+                owned.take_over(folder, stack)
                 return cls(folder, stack)._kept()
             except Away:
                 return None

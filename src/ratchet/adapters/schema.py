@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).parent / "migrations"
 OURS, OPTUNAS = "ratchet_version", "alembic_version"  # who is at which revision, in the same database
 SCIENTIST, PROMOTER = "ratchet_scientist", "ratchet_promoter"  # a promoter is a scientist too
+GATEWAY = "ratchet_gateway"  # clusters of before have no such role, and need none until they serve with it
 MIGRATION_S = 120
 APPENDED = {"ledger", "deliveries"}  # to which a promoter appends
 READ_ONLY = {OURS, OPTUNAS, "version_info", "ledger_0001"}
+CAPTURED = {"requests", "outcomes", "capture_losses"}  # to which the gateway appends, and which it empties in time
 
 
 def migrate(address: str) -> None:
@@ -135,14 +137,23 @@ def _grant(connection: "sqlalchemy.Connection") -> None:
     found = connection.execute(text("SELECT rolname FROM pg_roles")).scalars().all()
     if not {SCIENTIST, PROMOTER} <= set(found):
         return
+    roles = [role for role in (SCIENTIST, PROMOTER, GATEWAY) if role in found]
     for table in inspect(connection).get_table_names():
-        if table in APPENDED:
-            rights = {SCIENTIST: "SELECT", PROMOTER: "INSERT"}
-        else:
-            rights = {SCIENTIST: "SELECT" if table in READ_ONLY else "SELECT, INSERT, UPDATE, DELETE"}
         if table == "ledger_0001":  # what a promoter could append to before
             connection.execute(text(f"REVOKE INSERT ON {table} FROM {PROMOTER}"))
-        for role, right in rights.items():
-            connection.execute(text(f'GRANT {right} ON "{table}" TO {role}'))
-    for role in (SCIENTIST, PROMOTER):
+        for role, right in _rights(table).items():
+            if role in roles:
+                connection.execute(text(f'GRANT {right} ON "{table}" TO {role}'))
+    for role in roles:
         connection.execute(text(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}"))
+
+
+def _rights(table: str) -> dict[str, str]:
+    """What each role may do with a table."""
+    if table in CAPTURED:
+        return {SCIENTIST: "SELECT", PROMOTER: "DELETE", GATEWAY: "SELECT, INSERT, DELETE"}
+    if table in APPENDED:
+        return {SCIENTIST: "SELECT", PROMOTER: "INSERT", GATEWAY: "SELECT"}
+    if table in READ_ONLY:
+        return {SCIENTIST: "SELECT", GATEWAY: "SELECT"}
+    return {SCIENTIST: "SELECT, INSERT, UPDATE, DELETE"}

@@ -45,14 +45,14 @@ def at(entries: Sequence[Entry], moment: str) -> list[dict[str, Any]]:
     return found
 
 
-def written(moment: str) -> str:
-    """Return a moment as entries have it. moment: ISO 8601, in UTC unless it says otherwise.
+def written(moment: str, option: str = "--at") -> str:
+    """Return a moment as entries have it. moment: ISO 8601, in UTC unless it says otherwise; option: that names it.
 
     Raises ConfigError if it is none.
     """
     try:
         found = datetime.fromisoformat(moment)
     except ValueError:
-        raise ConfigError(f"--at {moment!r}: no time; write it as 2026-05-03T14:00Z") from None
+        raise ConfigError(f"{option} {moment!r}: no time; write it as 2026-05-03T14:00Z") from None
     found = found if found.tzinfo else found.replace(tzinfo=UTC)
     return found.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

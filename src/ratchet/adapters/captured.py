@@ -1,0 +1,219 @@
+"""What was asked, answered and came true, in the `ratchet` database: appended to, and deleted in time.
+
+Numbers (`sequence`) appear in their order also where several gateways append: each holds a lock to the end of its
+transaction, so that whoever has read up to a number has missed none before it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from ratchet.adapters import database, schema
+from ratchet.errors import Away, ServerError
+from ratchet.settings import Settings
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+KINDS = {"task": "text", "request_id": "text", "row": "int", "at": "text", "entity": "text", "version": "int",
+         "arm": "text", "rollout": "int", "status": "int", "latency_ms": "float8", "inputs": "text", "answer": "text",
+         "problem": "text"}  # fmt: skip
+COLUMNS = ", ".join(f'"{name}"' for name in KINDS)
+TYPED = ", ".join(f'"{name}" {kind}' for name, kind in KINDS.items())
+FIELDS = ", ".join(f"json_extract(value, '$.{name}')" for name in KINDS)
+# The database itself reads the lines: parsed in Python they would hold up those who wait for an answer.
+APPEND = {
+    "postgresql": f"INSERT INTO requests ({COLUMNS}) SELECT {COLUMNS}"
+    f" FROM json_to_recordset(CAST(:lines AS json)) AS line({TYPED}) ON CONFLICT DO NOTHING",
+    "sqlite": f"INSERT INTO requests ({COLUMNS}) SELECT {FIELDS} FROM json_each(:lines) WHERE true"
+    " ON CONFLICT DO NOTHING",
+}
+# A server that is gone without a word is noticed in seconds, not in the hours that TCP takes by itself.
+IMPATIENT = {"connect_timeout": 10, "tcp_user_timeout": 20_000}
+BLANK = "\N{REPLACEMENT CHARACTER}"
+ORDER = 6_170_003  # the advisory lock that appenders hold, one after the other
+FORGOTTEN = {"requests": "at", "outcomes": "received_at", "capture_losses": "at"}
+FORGET_ROWS = 5_000  # in one transaction
+
+
+class RefusedError(ServerError):
+    """The database takes not what it was given, and never will."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came true. Of a request's row, or else of an entity; label: a JSON scalar; at: when it was known."""
+
+    label: Any
+    at: datetime
+    request_id: str | None = None
+    row: int | None = None
+    entity: str | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of outcomes. accepted: of what none was known; corrected: beside an earlier one; repeated: known."""
+
+    accepted: int
+    corrected: int
+    repeated: int
+
+
+def written(moment: datetime) -> str:
+    """Return a moment as the tables have it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def engine(settings: Settings) -> "sqlalchemy.Engine":
+    """Return SQLAlchemy's engine of the database, whose tables are there.
+
+    Raises ServerError that says who is to make them, Away if it cannot be reached.
+    """
+    schema.ready(settings)
+    address = database.url(settings)
+    how = {"connect_args": IMPATIENT} if address.startswith("postgresql") else {}
+    return database.engine(address, pool_pre_ping=True, **how)
+
+
+@contextmanager
+def connected(engine: "sqlalchemy.Engine", appends: bool = False) -> Iterator["sqlalchemy.Connection"]:
+    """Have one transaction. appends: nobody else appends until its end.
+
+    Raises Away if the database is away for now, RefusedError for what it was given, ServerError for what else it says.
+    """
+    from sqlalchemy import text
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with engine.begin() as connection:
+            if appends and engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:order)"), {"order": ORDER})
+            yield connection
+    except SQLAlchemyError as error:
+        reason = str(error).splitlines()[0][:300]
+        raise _kind(error)(f"RATCHET_DATABASE_URL ({engine.url.render_as_string()}): {reason}") from error
+
+
+def _kind(error: Exception) -> type[ServerError]:
+    from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
+
+    if isinstance(error, DataError | IntegrityError) or "malformed JSON" in str(error):
+        return RefusedError
+    return Away if isinstance(error, OperationalError | InterfaceError) else ServerError
+
+
+def append(engine: "sqlalchemy.Engine", lines: Sequence[bytes]) -> int:
+    """Append rows of requests, each a line of JSON with the fields of KINDS; return how many were not there yet.
+
+    inputs and answer: objects, or null. Raises as `connected`.
+    """
+    from sqlalchemy import text
+
+    if not lines:
+        return 0
+    with connected(engine, appends=True) as connection:
+        told = {"lines": f"[{b','.join(lines).decode()}]"}
+        return int(connection.execute(text(APPEND[engine.dialect.name]), told).rowcount)
+
+
+def line(row: Mapping[str, Any]) -> bytes:
+    """Return a row as a line of JSON that both databases read: without NaN, NUL and half a character."""
+    try:
+        made = to_json(row, inf_nan_mode="null", fallback=str)
+        if b"\\u0000" not in made:
+            return made
+    except ValueError:  # half a character, which JSON may hold and UTF-8 may not
+        pass
+    return to_json(_plain(row), inf_nan_mode="null", fallback=str)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", BLANK).encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {_plain(name): _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def append_rows(engine: "sqlalchemy.Engine", rows: Iterable[Mapping[str, Any]]) -> int:
+    """Append rows given as plain values, as `append` does."""
+    return append(engine, [line(row) for row in rows])
+
+
+def append_loss(engine: "sqlalchemy.Engine", task: str, lost: int, why: str, source: str) -> None:
+    """Note that rows of requests are not on record. source: names this loss, which is noted once however often told."""
+    from sqlalchemy import text
+
+    row = {"task": task, "at": written(datetime.now(UTC)), "lost": lost, "why": why, "source": source}
+    with connected(engine) as connection:
+        connection.execute(
+            text("INSERT INTO capture_losses (task, at, lost, why, source) VALUES (:task, :at, :lost, :why, :source)"
+                 " ON CONFLICT DO NOTHING"), row)  # fmt: skip
+
+
+def losses(engine: "sqlalchemy.Engine", task: str) -> list[dict[str, Any]]:
+    """Return what was lost of a task's requests: when (of the note), how many rows, and why."""
+    from sqlalchemy import text
+
+    query = text("SELECT at, lost, why FROM capture_losses WHERE task = :task ORDER BY sequence")
+    with connected(engine) as connection:
+        return [dict(row) for row in connection.execute(query, {"task": task}).mappings()]
+
+
+def append_outcomes(engine: "sqlalchemy.Engine", task: str, outcomes: Sequence[Outcome]) -> Kept:
+    """Append what came true, in the order given; one that is known already is not appended again.
+
+    Raises as `connected`.
+    """
+    from sqlalchemy import text
+
+    known = text("SELECT 1 FROM outcomes WHERE task = :task AND request_id = :request_id AND row = :row"
+                 " UNION ALL SELECT 1 FROM outcomes WHERE task = :task AND entity = :entity LIMIT 1")  # fmt: skip
+    names = ("task", "request_id", "row", "entity", "label", "at", "received_at", "digest")
+    insert = text(f"INSERT INTO outcomes ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"
+                  " ON CONFLICT DO NOTHING")  # fmt: skip
+    found = {"accepted": 0, "corrected": 0, "repeated": 0}
+    now = written(datetime.now(UTC))
+    with connected(engine, appends=True) as connection:
+        for outcome in outcomes:
+            row = _row(task, outcome, now)
+            is_known = connection.execute(known, row).first() is not None
+            is_new = connection.execute(insert, row).rowcount
+            found["repeated" if not is_new else "corrected" if is_known else "accepted"] += 1
+    return Kept(**found)
+
+
+def _row(task: str, outcome: Outcome, now: str) -> dict[str, Any]:
+    label = json.dumps(outcome.label, ensure_ascii=False)
+    named = [task, outcome.request_id, outcome.row, outcome.entity, label, written(outcome.at)]
+    digest = hashlib.sha256(json.dumps(named, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()
+    return {
+        "task": task, "request_id": outcome.request_id, "row": outcome.row, "entity": outcome.entity, "label": label,
+        "at": written(outcome.at), "received_at": now, "digest": digest,
+    }  # fmt: skip
+
+
+def forget(engine: "sqlalchemy.Engine", task: str, before: datetime, most: int = FORGET_ROWS) -> int:
+    """Delete what is older, some rows at a time; return how many they were. Outcomes are as old as they are here.
+
+    Raises as `connected`.
+    """
+    from sqlalchemy import text
+
+    count, told = 0, {"task": task, "before": written(before), "most": most}
+    for table, time in FORGOTTEN.items():
+        delete = text(f"DELETE FROM {table} WHERE sequence IN (SELECT sequence FROM {table} WHERE task = :task"
+                      f" AND {time} < :before ORDER BY {time} LIMIT :most)")  # fmt: skip
+        deleted = most
+        while deleted == most:
+            with connected(engine, appends=True) as connection:
+                deleted = connection.execute(delete, told).rowcount
+            count += deleted
+    return count
