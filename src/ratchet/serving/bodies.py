@@ -189,6 +189,8 @@ def _params(value: Any, reader: Reader) -> tuple[tuple[str, Any], ...]:
     known = ("explain", "reasons")
     faults = [Fault(f"params.{n}", f"no such parameter{did_you_mean(n, known)}") for n in value if n not in known]
     explain, reasons = value.get("explain", False), value.get("reasons")
+    if type(reasons) is float and reasons.is_integer():  # to JSON 8.0 is a whole number
+        reasons = int(reasons)
     if type(explain) is not bool:
         faults.append(Fault("params.explain", f"expected true or false, got {shown(explain)}"))
     if reasons is not None and (type(reasons) is not int or not 1 <= reasons <= MOST_REASONS):
@@ -197,7 +199,9 @@ def _params(value: Any, reader: Reader) -> tuple[tuple[str, Any], ...]:
         faults.append(Fault("params.explain", "this version gives no reasons; it was trained before there were any"))
     if faults:
         raise Problem.of(faults)
-    return tuple(sorted((n, v) for n, v in value.items() if v is not None)) if explain else ()
+    if not explain:
+        return ()
+    return (("explain", True), ("reasons", reasons)) if reasons else (("explain", True),)
 
 
 def _csv(text: str, reader: Reader) -> Asked:
