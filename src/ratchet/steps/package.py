@@ -38,18 +38,19 @@ def log_model(run: Run, session: Session, bench: Bench, folder: Path) -> None:
         "outputs": _outputs(scorer),
         "params": PARAMS,
         "requirements": requirements(bench),
-        "metadata": {"task": session.task.name, "ratchet": __version__, "known": known_beside(scorer, prepared)},
+        "metadata": {"task": session.task.name, "ratchet": __version__, "known": known_beside(scorer, bench)},
     }
     run.log_metrics({"model_bytes": float(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))})
     run.log_model(folder, PACKAGE / "serving" / "model.py", about)
 
 
-def known_beside(scorer: Scorer, prepared: Prepared) -> list[str]:
+def known_beside(scorer: Scorer, bench: Bench) -> list[str]:
     """Return the columns of the data that the model does not read, which whole rows of it bring along.
 
-    Not the target: who knows it has no question, and it is not to be kept among the inputs.
+    Not the target: who knows it has no question, and it is not to be kept among the inputs of one.
     """
-    return sorted({*prepared.about["columns"]} - {*scorer.encoder.inputs, prepared.about["target"]})
+    told = {bench.task.data.target, bench.task.data.truth}
+    return sorted({*bench.prepared.about["columns"]} - {*scorer.encoder.inputs} - told)
 
 
 def _outputs(scorer: Scorer) -> dict[str, tuple[str, bool]]:
