@@ -33,11 +33,12 @@ class Served:
     config: Path
     place: Path
 
-    def ask(self, rows: list[dict[str, Any]]) -> list[Any]:
+    def ask(self, rows: list[dict[str, Any]], **params: Any) -> list[Any]:
         """Return the answers to rows, sent as JSON that may hold NaN, as MLflow's own client does."""
+        told = {"params": params} if params else {}
         answer = requests.post(
             f"{self.url}/invocations",
-            data=json.dumps({"dataframe_records": rows}),
+            data=json.dumps({"dataframe_records": rows, **told}),
             headers={"Content-Type": "application/json"},
             timeout=30,
         )
@@ -74,6 +75,7 @@ def table_model(tmp_path_factory: pytest.TempPathFactory, migrated_store: Path) 
             "drop": ["applied_at", "probability_of_default"],
         },
         "features": {"derive": {"debt": "utilisation * requested_limit"}},
+        "reasons": {"late_payments": "Record of late payments", "debt": "Size of the debt"},
         "search": {"models": ["xgboost"], "trials": 2, "folds": 2, "max_rounds": 40},
     }  # fmt: skip
     yield from _served(tmp_path_factory.mktemp("table"), migrated_store, task)

@@ -6,7 +6,9 @@ import unicodedata
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import requests
+import yaml
 
 from tests.end_to_end.commands import environment, run
 from tests.end_to_end.conftest import Served
@@ -128,3 +130,39 @@ def test_answers_do_not_hide_columns_of_their_name_and_ids_stay_exact(table_mode
     assert scored["label"].tolist()[0] == "kept"
     assert set(scored["predicted_label"]) <= {0, 1}
     assert scored["number"].tolist()[0] == 9007199254740993
+
+
+def test_an_applicant_is_told_why_when_it_is_asked_for(table_model: Served) -> None:
+    row = APPLICANT | {"late_payments": 4.0, "utilisation": 1.2}
+    plain = table_model.ask([row, APPLICANT])
+    explained = table_model.ask([row, APPLICANT], explain=True)
+    assert [{k: v for k, v in answer.items() if k != "reasons"} for answer in explained] == plain
+    assert all("reasons" not in answer for answer in plain)
+    assert table_model.ask([row], explain=False) == plain[:1]
+    assert len(explained[0]["reasons"]) == 5
+    assert table_model.ask([row], explain=True, reasons=2)[0]["reasons"] == explained[0]["reasons"][:2]
+    told = {reason["column"]: reason for reason in table_model.ask([row], explain=True, reasons=20)[0]["reasons"]}
+    late = told["late_payments"]
+    assert (late["value"], late["text"], late["toward"]) == (4.0, "Record of late payments", 1)
+    assert late["contribution"] > 0
+    assert told["debt"]["value"] == pytest.approx(1.2 * 6000)
+    assert "text" not in told["utilisation"]
+
+
+def test_a_review_is_told_the_words_that_pushed_it_as_they_were_written(text_model: Served) -> None:
+    text = "정말 재미있는 영화 👍"
+    parts = unicodedata.normalize("NFD", text)
+    composed, apart = text_model.ask([{"review": text}, {"review": parts}], explain=True)
+    assert [reason["word"] for reason in composed["reasons"]] != []
+    for answer, written in ((composed, text), (apart, parts)):
+        assert all(written[r["start"] : r["end"]] == r["word"] for r in answer["reasons"])
+    assert [r["contribution"] for r in composed["reasons"]] == [r["contribution"] for r in apart["reasons"]]
+    first = composed["reasons"][0]
+    assert (composed["label"], first["toward"]) == (1, 1)
+
+
+def test_a_served_model_names_the_columns_that_whole_rows_bring_along(table_model: Served) -> None:
+    file = next(table_model.place.rglob("MLmodel"))
+    told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert told["metadata"]["known"] == ["applicant_id", "applied_at", "probability_of_default"]
+    assert [spec["name"] for spec in json.loads(told["signature"]["params"])] == ["explain", "reasons"]

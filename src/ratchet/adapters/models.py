@@ -66,16 +66,18 @@ def log_model(
     One that an earlier call began and did not finish is written over.
     It is read back and compared before the run names it, so no version ever stands on a model that is not whole.
     folder: holds the scorer's folder and the file that MLflow copies into the model and runs to load it, as SCORER and
-    ENTRY; about: signature columns (`inputs`, `outputs`: name -> (type, required)), `requirements` and `metadata`;
-    key: the private one that signs it. Raises Away if it came back as another one.
+    ENTRY; about: signature columns (`inputs`, `outputs`: name -> (type, required)), `params` of a request (name ->
+    (type, default)), `requirements` and `metadata`; key: the private one that signs it.
+    Raises Away if it came back as another one.
     """
     import mlflow
     from mlflow.models import Model, ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
     def schema(columns: Mapping[str, tuple[str, bool]]) -> Any:
         return Schema([ColSpec(kind, name, required=required) for name, (kind, required) in columns.items()])
 
+    params = [ParamSpec(name, kind, default) for name, (kind, default) in about.get("params", {}).items()]
     run = client.get_run(run_id)
     if MODEL in run.data.tags:
         return str(run.data.tags[MODEL])
@@ -94,7 +96,7 @@ def log_model(
             run_id=run_id,
             python_model=str(folder / ENTRY),
             artifacts={SCORER: str(folder / SCORER)},
-            signature=ModelSignature(schema(about["inputs"]), schema(about["outputs"])),
+            signature=ModelSignature(schema(about["inputs"]), schema(about["outputs"]), ParamSchema(params)),
             pip_requirements=about["requirements"],
             metadata=about["metadata"],
         )

@@ -1,9 +1,10 @@
-"""What a task asks of its search, held against the kind of its target."""
+"""What a task asks of its search and its reasons, held against the kind of its target and its features."""
 
 from ratchet.config import METRICS, SEARCH_METRIC, Kind, Task
+from ratchet.core.features import Plan
 from ratchet.core.models import FAMILIES
 from ratchet.core.models.space import Space, narrow
-from ratchet.errors import ConfigError
+from ratchet.errors import ConfigError, did_you_mean
 
 
 def check(task: Task, kind: Kind | None) -> None:
@@ -53,3 +54,21 @@ def spaces(task: Task, kind: str) -> dict[str, Space]:
         family: narrow(family, FAMILIES[family].space(kind, is_text), search.space.get(family, {}))
         for family in task.families
     }
+
+
+def wording(task: Task, plan: Plan) -> None:
+    """Raise ConfigError for reasons that are worded and can never be given, a line for each."""
+    if task.reasons and task.features.kind == "text":
+        raise ConfigError("reasons: is for tables; a text's reasons are its words; leave it out")
+    features = {*plan.kinds, *plan.formulas}
+    # A column of the data without a use, such as one value in each row, may have one the next time.
+    own = {task.data.target, task.data.id, task.data.truth, *task.data.drop}
+    faults = [
+        f"reasons.{name}: is no feature: {plan.dropped[name]}"
+        if name in own
+        else f"reasons.{name}: no feature {name!r}{did_you_mean(name, sorted(features))}"
+        for name in task.reasons
+        if name in own or name not in {*features, *plan.dropped}
+    ]
+    if faults:
+        raise ConfigError("\n".join(faults))

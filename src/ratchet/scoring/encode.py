@@ -123,7 +123,7 @@ class TableEncoder:
         return {"kind": "tabular", "columns": columns, "inputs": dict(self.inputs)}, {}
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return the text in NFC and lower case; half an emoji, as a caller cuts it, becomes a question mark."""
     return unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode()).lower()
 
@@ -164,7 +164,7 @@ class TextEncoder:
         from scipy.sparse import hstack
 
         values = rows[self.column].tolist() if self.column in rows else [None] * len(rows)
-        texts = [_plain(v) if isinstance(v, str) else "" for v in values]
+        texts = [plain(v) if isinstance(v, str) else "" for v in values]
         parts = [vectorizer.transform(texts or [""]) for vectorizer in self._vectorizers]
         matrix = parts[0] if len(parts) == 1 else hstack(parts, format="csr", dtype=np.float32)
         np.log1p(matrix.data, out=matrix.data)

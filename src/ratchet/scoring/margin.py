@@ -65,7 +65,8 @@ class TableDot:
 
     is_level: (columns,) which columns are categories. Numbers are centred by `mean` and divided by `scale`, missing
     ones count as the mean plus a weight of their own. A category looks its weight up in `levels`, whose rows
-    `offset[column]` onward belong to it: first missing or unseen, then its levels.
+    `offset[column]` onward belong to it: first missing or unseen, then its levels. usual: (columns, outputs), what each
+    column adds on average over the rows fitted, to explain what it adds to one; not needed to answer.
     """
 
     is_level: np.ndarray
@@ -76,6 +77,7 @@ class TableDot:
     levels: np.ndarray
     offset: np.ndarray
     intercept: np.ndarray
+    usual: np.ndarray | None = None
 
     def margins(self, matrix: Any) -> np.ndarray:
         """Return the dot product of weights and rows plus intercept."""
@@ -89,9 +91,10 @@ class TableDot:
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the arrays as npy."""
-        for name, array in vars(self).items():
+        arrays = {name: array for name, array in vars(self).items() if array is not None}
+        for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array)
-        return {"margin": "table_dot", "arrays": sorted(vars(self))}
+        return {"margin": "table_dot", "arrays": sorted(arrays)}
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,13 @@ class Trees:
         alone.set_param({"nthread": 1})
         return alone
 
+    def asked_for(self, rows: int) -> Any:
+        """Return the booster that so many rows are put to."""
+        return self._alone if rows <= FEW_ROWS else self.booster
+
     def margins(self, matrix: Any) -> np.ndarray:
         """Return the booster's margins."""
-        booster = self._alone if matrix.shape[0] <= FEW_ROWS else self.booster
+        booster = self.asked_for(matrix.shape[0])
         return np.asarray(booster.inplace_predict(matrix, predict_type="margin"), dtype=float)
 
     def save(self, folder: Path) -> dict[str, Any]:

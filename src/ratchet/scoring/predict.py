@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from . import encode, margin
+from . import encode, explain, margin
 
 
 def sigmoid(margins: np.ndarray) -> np.ndarray:
@@ -44,7 +44,8 @@ class Calibration:
 class Scorer:
     """A whole model: rows in, answers out.
 
-    kind: binary, multiclass or regression; classes: the labels, for binary (negative, positive).
+    kind: binary, multiclass or regression; classes: the labels, for binary (negative, positive); wording: how its
+    reasons are said, by column.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Scorer:
     model: margin.Margin
     calibration: Calibration = Calibration()
     threshold: float = 0.5
+    wording: Mapping[str, str] = field(default_factory=dict)
 
     def scores(self, rows: pd.DataFrame) -> np.ndarray:
         """Return P(positive), shape (n,); class probabilities, (n, classes); or values, (n,), for regression."""
@@ -94,6 +96,26 @@ class Scorer:
             for label, row in zip(labels, scores.tolist(), strict=True)
         ]
 
+    def explain(self, rows: pd.DataFrame, most: int = explain.MOST) -> list[dict[str, Any]]:
+        """Return the answers of `predict`, each with its `reasons`: the largest parts of its margin, at most so many.
+
+        Of two classes it is the margin of the positive one, and where that is the answer, what speaks for it comes
+        first; of several it is the margin of the class that was chosen. Raises ValueError for less than one.
+        """
+        if most < 1:
+            raise ValueError(f"reasons: {most}; ask for 1 or more")
+        answers = self.predict(rows)
+        for answer, parts in zip(answers, explain.parts(self.encoder, self.model, rows, self.wording), strict=True):
+            if self.kind == "regression":
+                reasons = parts.top(0, ("lower", "higher"), most)
+            elif self.kind == "binary":
+                is_positive = self.classes.index(answer["label"]) == 1
+                reasons = parts.top(0, (self.classes[0], self.classes[1]), most, first=is_positive)
+            else:
+                reasons = parts.top(self.classes.index(answer["label"]), (None, answer["label"]), most)
+            answer["reasons"] = reasons
+        return answers
+
     def save(self, folder: Path) -> None:
         """Write the state as plain data: JSON, npy, UBJ."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,6 +130,7 @@ class Scorer:
             "model": self.model.save(folder),
             "calibration": vars(self.calibration),
             "threshold": self.threshold,
+            "reasons": dict(self.wording),
         }
         (folder / "scorer.json").write_text(json.dumps(spec, ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -123,4 +146,5 @@ def load(folder: Path) -> Scorer:
         margin.load(spec["model"], folder),
         Calibration(**spec["calibration"]),
         spec["threshold"],
+        spec.get("reasons", {}),
     )

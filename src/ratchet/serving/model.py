@@ -45,7 +45,9 @@ class ServedScorer(PythonModel):  # type: ignore[misc]
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """Return one answer per row."""
+        """Return one answer per row; `params: {"explain": true, "reasons": 5}` adds its reasons, so many at most."""
+        if params and params.get("explain"):
+            return list(self.scorer.explain(model_input, params["reasons"]))
         return list(self.scorer.predict(model_input))
 
 

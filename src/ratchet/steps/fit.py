@@ -36,7 +36,8 @@ def fit(bench: Bench, best: Trial) -> Made:
 
 def _calibrated(bench: Bench, fitted: Fitted) -> Made:
     valid, cost = bench.valid, bench.task.decision.cost
-    scorer = Scorer(bench.kind, tuple(bench.prepared.classes), bench.encoder, fitted.model)
+    wording = bench.task.reasons
+    scorer = Scorer(bench.kind, tuple(bench.prepared.classes), bench.encoder, fitted.model, wording=wording)
     if bench.kind == "regression":
         return Made(scorer, fitted)
     margins = fitted.model.margins(valid.matrix)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ratchet import __version__
 from ratchet.adapters.runs import Run
+from ratchet.scoring.explain import MOST
 from ratchet.scoring.predict import Scorer, load
 from ratchet.steps.bench import Bench
 from ratchet.steps.inputs import PACKAGE
@@ -14,6 +15,7 @@ from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import Session
 
 SAMPLE_ROWS = 5
+PARAMS = {"explain": ("boolean", False), "reasons": ("long", MOST)}  # of a request, with their defaults
 
 
 def write(folder: Path, scorer: Scorer, prepared: Prepared) -> None:
@@ -34,11 +36,21 @@ def log_model(run: Run, session: Session, bench: Bench, folder: Path) -> None:
     about = {
         "inputs": {name: (kind, name in required) for name, kind in kinds.items()},
         "outputs": _outputs(scorer),
+        "params": PARAMS,
         "requirements": requirements(bench),
-        "metadata": {"task": session.task.name, "ratchet": __version__},
+        "metadata": {"task": session.task.name, "ratchet": __version__, "known": known_beside(scorer, bench)},
     }
     run.log_metrics({"model_bytes": float(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))})
     run.log_model(folder, PACKAGE / "serving" / "model.py", about)
+
+
+def known_beside(scorer: Scorer, bench: Bench) -> list[str]:
+    """Return the columns of the data that the model does not read, which whole rows of it bring along.
+
+    Not the target: who knows it has no question, and it is not to be kept among the inputs of one.
+    """
+    told = {bench.task.data.target, bench.task.data.truth}
+    return sorted({*bench.prepared.about["columns"]} - {*scorer.encoder.inputs} - told)
 
 
 def _outputs(scorer: Scorer) -> dict[str, tuple[str, bool]]:

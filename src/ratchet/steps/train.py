@@ -53,7 +53,7 @@ def of_version(version: Version) -> Trained:
 
 def inputs(session: Session) -> dict[str, str]:
     """What train depends on: its code, its part of the task, the packages, and preprocess."""
-    told = config_of(session.task.model_dump(include={"search", "decision"}))
+    told = config_of(session.task.model_dump(include={"search", "decision", "reasons"}))
     below = digest_of(preprocess.inputs(session))
     return code_of(CODE) | told | {"lock": recipe.lock_digest(), "step preprocess": below}
 
@@ -69,6 +69,7 @@ def train(session: Session, parent: Run | None = None) -> Trained:
         gpu.require(session.task.search.device)
         signatures.require_key(session.settings.model_key)
         prepared = preprocess.preprocess(session, parent or run)
+        asked.wording(session.task, prepared.plan)
         bench = Bench(session.task, prepared, session.settings.threads)
         if bench.is_sample:
             seen, rows = len(bench.train.target), prepared.about["sides"]["train"]

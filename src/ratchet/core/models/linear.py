@@ -107,8 +107,14 @@ class _Frame:
         self.mean = np.where(known, plain, 0).sum(axis=0) / seen
         spread = np.sqrt((np.where(known, plain - self.mean, 0) ** 2).sum(axis=0) / seen)
         self.scale = np.where(spread > 0, spread, 1)
+        self.absent = 1 - known.mean(axis=0)
         self.counts = [count for count in sample.levels if count]
         self.offset = np.concatenate([[0], np.cumsum([count + 1 for count in self.counts])])[:-1].astype(int)
+        codes = np.nan_to_num(sample.matrix[:, self.is_level] + 1.0).astype(int)
+        self.shares = [
+            np.bincount(column, minlength=count + 1) / len(column)
+            for column, count in zip(codes.T, self.counts, strict=True)
+        ]
 
     def design(self, matrix: np.ndarray) -> Any:
         """Return (n, numbers + numbers + levels): standardised, missing, one-hot; dense while it is small."""
@@ -126,4 +132,9 @@ class _Frame:
     def table_dot(self, weights: np.ndarray, intercept: np.ndarray) -> TableDot:
         count = len(self.mean)
         parts = weights[:count], weights[count : 2 * count], weights[2 * count :]
-        return TableDot(self.is_level, self.mean, self.scale, *parts, offset=self.offset, intercept=intercept)
+        usual = np.empty((len(self.is_level), weights.shape[1]))
+        usual[~self.is_level] = self.absent[:, None] * parts[1]  # a number that is present counts 0 on average
+        for place, start, shares in zip(np.flatnonzero(self.is_level), self.offset, self.shares, strict=True):
+            usual[place] = shares @ parts[2][start : start + len(shares)]
+        state = *parts, self.offset, intercept, usual
+        return TableDot(self.is_level, self.mean, self.scale, *state)
