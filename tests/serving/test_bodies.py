@@ -95,6 +95,7 @@ def test_an_absent_field_null_and_nan_mean_missing(missing):
         ({"instances": [ROW], "params": {"explian": True}}, "params.explian: no such parameter; did you mean 'explain'?"),
         ({"instances": [ROW], "params": {"explain": 1}}, "params.explain: expected true or false, got 1"),
         ({"instances": [ROW], "params": {"explain": True, "reasons": 0}}, "params.reasons: expected a number from 1 to 50"),
+        ({"instances": [ROW] * 101, "params": {"explain": True}}, "params.explain: 101 rows; reasons are given for 100"),
         ([], "expected an object"),
         ("5", "expected an object"),
         ('{"dataframe_records": [{"AGE": 1e999}]}', "dataframe_records[0].AGE: expected a number, got an infinite one"),

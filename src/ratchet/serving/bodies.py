@@ -16,6 +16,7 @@ from ratchet.serving.rows import MISSING, Asked, Reader, Row
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 TYPES = (JSON, CSV, PARQUET)
 MOST_REASONS = 50
+MOST_EXPLAINED = 100  # rows of a body that asks for reasons
 GROWS = 10  # so many times its size a Parquet file may be once it is unpacked
 
 
@@ -117,6 +118,10 @@ def _json(text: str, reader: Reader) -> Asked:
     if form not in FORMS:
         raise Problem.of([Fault(form, f"no such form{did_you_mean(form, FORMS)}; send one of {', '.join(FORMS)}")])
     cells, entities = FORMS[form](reader, value)
+    if params and len(cells) > MOST_EXPLAINED:
+        raise Problem.of(
+            [Fault("params.explain", f"{len(cells)} rows; reasons are given for {MOST_EXPLAINED} at a time")]
+        )
     return Asked(cells, entities, params)
 
 
