@@ -93,7 +93,7 @@ def _forms(champion: Backend, entity: str | None) -> Schema:
     forms = {"dataframe_records": _many(record), "dataframe_split": split, "inputs": _many(record),
              "instances": _many(record)}  # fmt: skip
     params = {
-        "type": "object", "additionalProperties": False,
+        "type": ["object", "null"], "additionalProperties": False,
         "properties": {"explain": {"type": "boolean"},
                        "reasons": {"type": "integer", "minimum": 1, "maximum": MOST_REASONS}},
     }  # fmt: skip
