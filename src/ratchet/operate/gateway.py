@@ -56,9 +56,10 @@ def supervised(session: Session, gateway: Gateway, how: How) -> Iterator[Supervi
     try:
         supervisor.begin()
         supervisor.wait(WAIT_S if named else modelservers.LONGEST_START_S)
-        yield supervisor
-    except KeyboardInterrupt:
-        session.progress.note("stopping")
+        try:
+            yield supervisor
+        except KeyboardInterrupt:
+            session.progress.note("stopping")
     finally:
         with stops.uninterrupted():
             supervisor.end()
