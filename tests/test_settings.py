@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ratchet.errors import ConfigError
-from ratchet.settings import Settings, masked
+from ratchet.settings import Settings, masked, upstreams
 
 
 @pytest.fixture
@@ -99,3 +99,36 @@ def test_data_folders_are_separated_by_colons(
 ) -> None:
     monkeypatch.setenv("RATCHET_DATA", value)
     assert [str(folder) for folder in Settings.from_env().data_folders] == folders
+
+
+def test_model_servers_that_run_elsewhere_are_named_by_version_or_as_the_champions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RATCHET_UPSTREAMS", raising=False)
+    assert upstreams() == {}
+    said = "3=http://10.0.0.5:8080/, 4=https://me:pass@four, 3=http://[::1]:1 \nhttp://champion:5001"
+    monkeypatch.setenv("RATCHET_UPSTREAMS", said)
+    assert upstreams() == {
+        3: ("http://10.0.0.5:8080", "http://[::1]:1"),
+        4: ("https://me:pass@four",),
+        None: ("http://champion:5001",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ("x=http://a", "'x' is no number of a version"),
+        ("=http://a", "'' is no number of a version"),
+        ("0=http://a", "'0' is no number of a version"),
+        ("3=10.0.0.5:8080", "'10.0.0.5:8080' is no address of a model server"),
+        ("http://a/invocations", "'http://a/invocations' is no address"),
+        ("3=http://", "'http://' is no address"),
+        ("ftp://a", "'ftp://a' is no address"),
+        ("3=http://me:secret@a/x", r"'http://me:\*\*\*@a/x' is no address"),
+    ],
+)
+def test_what_is_no_model_server_is_named(monkeypatch: pytest.MonkeyPatch, said: str, fault: str) -> None:
+    monkeypatch.setenv("RATCHET_UPSTREAMS", said)
+    with pytest.raises(ConfigError, match=f"RATCHET_UPSTREAMS: {fault}"):
+        upstreams()

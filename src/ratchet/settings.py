@@ -75,6 +75,28 @@ def _patience_s() -> float:
         raise ConfigError(f"RATCHET_PATIENCE_S: {said!r} is not a number of seconds") from None
 
 
+def upstreams() -> dict[int | None, tuple[str, ...]]:
+    """Return the model servers that run elsewhere, by RATCHET_UPSTREAMS: version -> addresses; None: the champion's.
+
+    Raises ConfigError for what is no address.
+    """
+    found: dict[int | None, tuple[str, ...]] = {}
+    for said in re.split(r"[\s,]+", os.environ.get("RATCHET_UPSTREAMS", "").strip(" ,\n")):
+        if not said:
+            continue
+        number, named, url = said.partition("=") if re.match(r"[^:/]*=", said) else ("", "", said)
+        if named and not re.fullmatch(r"[1-9]\d{0,8}", number):
+            raise ConfigError(f"RATCHET_UPSTREAMS: {number!r} is no number of a version, as in 3=http://10.0.0.5:8080")
+        if not re.fullmatch(r"https?://([^/\s?#@]*@)?([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?/?", url):
+            raise ConfigError(
+                f"RATCHET_UPSTREAMS: {masked(url)!r} is no address of a model server, as in 3=http://10.0.0.5:8080"
+                " (version 3) or http://10.0.0.5:8080 (the champion); several stand with commas between them"
+            )
+        version = int(number) if number else None
+        found[version] = (*found.get(version, ()), url.rstrip("/"))
+    return found
+
+
 def _same_database(first: str, second: str) -> bool:
     """Whether two URLs name one database, also where the driver or the way to the file is written differently."""
 

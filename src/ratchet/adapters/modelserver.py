@@ -1,30 +1,60 @@
 """Serve one version with `mlflow models serve`: started, healthy before it says so, stopped with its caller."""
 
 import json
+import math
 import os
+import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import requests
 
-from ratchet.adapters import models, servers
-from ratchet.errors import ServerError
+from ratchet.adapters import models, servers, tether
+from ratchet.errors import Away, ServerError
 from ratchet.settings import SERVE_HOST, Settings
 
 START_S = {"local": 120, "uv": 900, "virtualenv": 900, "conda": 1800}
+WHO = "x-model-server"  # header by which a child is told from whoever else may listen on its port
+# For uvicorn, which MLflow starts without a word about these. A line for each request costs time; and a connection that
+# the server closes after 5 s, as by default, may be closed just when it is used again.
+UVICORN = {"UVICORN_ACCESS_LOG": "false", "UVICORN_LOG_LEVEL": "warning", "UVICORN_TIMEOUT_KEEP_ALIVE": "86400",
+           "UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN": "3"}  # fmt: skip
+SECRET = ("RATCHET_", "MLFLOW_TRACKING_")  # a model that lies here has no use for our keys, databases and accounts
 
 
 def sample_rows(model: Path) -> dict[str, Any]:
     """Return the rows that travel with the model, as the body of a request."""
     found: dict[str, Any] = json.loads((model / "artifacts" / "scorer" / "sample.json").read_text(encoding="utf-8"))
     return found
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a model's signature says. inputs: column -> (number or text, whether it is required)."""
+
+    inputs: Mapping[str, tuple[Literal["number", "text"], bool]]
+    outputs: tuple[str, ...]
+    params: tuple[str, ...]
+
+
+def reads(model: Path) -> Reads:
+    """Return what a model's folder says of its columns and parameters."""
+    from mlflow.models import Model
+
+    found: Any = Model.load(str(model)).signature
+    inputs: dict[str, tuple[Literal["number", "text"], bool]] = {
+        column.name: ("text" if column.type.name == "string" else "number", column.required)
+        for column in found.inputs.inputs
+    }
+    params = tuple(param.name for param in found.params.params) if found.params else ()
+    return Reads(inputs, tuple(found.outputs.input_names()), params)
 
 
 @dataclass(frozen=True)
@@ -58,7 +88,7 @@ def serving(model: Path, address: Address, env_manager: str, settings: Settings)
     Raises ServerError if the port is taken or the server does not become healthy, with the end of its log.
     """
     host, port = address
-    _require_free(address)
+    require_free(address)
     log = settings.home / f"serve-{port}.log"
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "-h", host, "-p", str(port),
                "--env-manager", env_manager]  # fmt: skip
@@ -76,7 +106,50 @@ def serving(model: Path, address: Address, env_manager: str, settings: Settings)
         yield Server(url, child.process)
 
 
-def _require_free(address: Address) -> None:
+class Kept(NamedTuple):
+    """How a server that is kept up is run. folder: for its log; timeout_s: of an answer."""
+
+    model: Path
+    folder: Path
+    env_manager: str
+    timeout_s: float
+
+
+@contextmanager
+def kept(how: Kept, name: str, is_over: Callable[[], bool]) -> Iterator["Server"]:
+    """Run `mlflow models serve` on a free port of this machine; yield it once it is healthy, stop it at the end.
+
+    It ends with this process. name: of its log; is_over: whether it is not wanted any more, also while it starts.
+    Raises ServerError as `serving` does.
+    """
+    port, who = servers.free_port(), secrets.token_hex(8)
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(how.model), "-h", SERVE_HOST,
+               "-p", str(port), "-t", str(max(60, math.ceil(how.timeout_s) + 5)),
+               "--env-manager", how.env_manager]  # fmt: skip
+    log, url = how.folder / f"{name}.log", f"http://{SERVE_HOST}:{port}"
+    with tether.tethered(command, log, _environment() | {"UVICORN_HEADERS": f"{WHO}:{who}"}) as process:
+        child = servers.Child("mlflow models serve", process, log)
+        child.require(partial(_is_itself, url, who), START_S.get(how.env_manager, 900), is_over)
+        yield Server(url, process)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what a model has no use for, and with one thread: a row is too little work for two."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(SECRET)}
+    kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
+    return {"OMP_NUM_THREADS": "1"} | kept | models.PICKLE_OFF | UVICORN | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def _is_itself(url: str, who: str) -> bool:
+    try:
+        answer = requests.get(f"{url}/ping", timeout=2)
+    except requests.RequestException:
+        return False
+    return answer.ok and answer.headers.get(WHO) == who
+
+
+def require_free(address: Address) -> None:
+    """Raise ServerError if somebody listens there."""
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -90,12 +163,12 @@ def _require_free(address: Address) -> None:
 def ask(url: str, body: dict[str, Any]) -> Any:
     """Send one request to a served model; return its answer.
 
-    Raises ServerError if it does not answer with 200.
+    Raises Away if nobody answers, ServerError if it is not with 200.
     """
     try:
         answer = requests.post(f"{url}/invocations", json=body, timeout=60)
     except requests.RequestException as error:
-        raise ServerError(f"{url}: the model did not answer: {type(error).__name__}") from None
+        raise Away(f"{url}: the model did not answer: {type(error).__name__}") from None
     if answer.status_code != requests.codes.ok:
         raise ServerError(f"{url}: the model answered {answer.status_code}: {answer.text[:300]}")
     return answer.json()

@@ -95,6 +95,22 @@ def in_stage(client: "MlflowClient", name: str, stage: str) -> Version | None:
     return found[0] if found else None
 
 
+def holder(client: "MlflowClient", name: str, stage: str) -> Version | None:
+    """Return the version in the stage, or None; by its alias in one short call, for who asks again and again.
+
+    Raises RatchetError as `in_stage` does, which is asked where stage and alias do not agree.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_model_version_by_alias(name, ALIASES[stage])
+    except MlflowException as error:
+        if error.error_code not in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
+            raise
+        return in_stage(client, name, stage)
+    return _version(found, found.aliases) if found.current_stage == stage else in_stage(client, name, stage)
+
+
 def behind(client: "MlflowClient", name: str, stage: str) -> Version:
     """Return the version in the stage; the stage may be written in any case.
 

@@ -28,13 +28,15 @@ class Child:
     process: "subprocess.Popen[bytes]"
     log: Path
 
-    def require(self, is_up: Callable[[], bool], limit_s: float) -> None:
-        """Wait until it is up.
+    def require(self, is_up: Callable[[], bool], limit_s: float, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Wait until it is up. is_over: whether nobody waits for it any more.
 
         Raises ServerError, with the end of its log, if it ends before, or is not up within limit_s.
         """
         deadline = time.monotonic() + limit_s
         while not is_up():
+            if is_over():
+                raise ServerError(f"{self.name} was stopped before it was healthy")
             if self.process.poll() is not None:
                 raise ServerError(f"{self.name} ended with {self.process.returncode}; {_tail(self.log)}")
             if time.monotonic() > deadline:

@@ -1,11 +1,15 @@
 """The commands for what people do with the result, and for the first task."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ratchet.commands.task import COMMENT, opened, task_options
 from ratchet.settings import SERVE_HOST, SERVE_PORT
+
+if TYPE_CHECKING:
+    from ratchet.adapters.modelserver import Address
+    from ratchet.steps.session import Session
 
 
 @click.command()
@@ -36,28 +40,35 @@ def rollback(to: int | None, comment: str, as_json: bool, **options: Any) -> Non
     "--env-manager", type=click.Choice(["local", "uv", "virtualenv", "conda"]), default="local", show_default=True,
     help="The environment: this one, or one built from the model's own requirements.",
 )  # fmt: skip
-def serve(stage: str, port: int, host: str, env_manager: str, as_json: bool, **options: Any) -> None:
+@click.option("--bare", is_flag=True, help="Only `mlflow models serve`, without the gateway before it.")
+def serve(stage: str, port: int, host: str, env_manager: str, bare: bool, as_json: bool, **options: Any) -> None:
     """Serve the version behind a stage with `mlflow models serve`, until it is stopped."""
-    from ratchet import console
-    from ratchet.adapters import modelserver as operation
-    from ratchet.adapters import registry, servers
-    from ratchet.steps import chronicle
+    from ratchet.adapters import servers
+    from ratchet.adapters.modelserver import Address
 
     with opened(as_json=as_json, **options) as session:
-        version = registry.behind(session.client, session.task.name, stage)
-        address = operation.Address(host, port or servers.free_port())
-        with (
-            session.fetched(chronicle.model_of(session, version)) as folder,
-            operation.serving(folder, address, env_manager, session.settings) as server,
-        ):
-            if as_json:
-                console.as_json({"task": session.task.name, "url": server.url, "model_uri": version.uri})
-            else:
-                console.say(f"{version.uri} ({version.stage}) answers at {server.url}/invocations; Ctrl-C stops it")
-            try:
-                server.wait()
-            except KeyboardInterrupt:
-                session.progress.note("stopping")
+        _bare(session, stage, Address(host, port or servers.free_port()), env_manager, as_json)
+
+
+def _bare(session: "Session", stage: str, address: "Address", env_manager: str, as_json: bool) -> None:
+    from ratchet import console
+    from ratchet.adapters import modelserver as operation
+    from ratchet.adapters import registry
+    from ratchet.steps import chronicle
+
+    version = registry.behind(session.client, session.task.name, stage)
+    with (
+        session.fetched(chronicle.model_of(session, version)) as folder,
+        operation.serving(folder, address, env_manager, session.settings) as server,
+    ):
+        if as_json:
+            console.as_json({"task": session.task.name, "url": server.url, "model_uri": version.uri})
+        else:
+            console.say(f"{version.uri} ({version.stage}) answers at {server.url}/invocations; Ctrl-C stops it")
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            session.progress.note("stopping")
 
 
 @click.command()

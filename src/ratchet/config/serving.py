@@ -14,6 +14,10 @@ class Serving(Section):
     max_body_mb: float = Field(16, gt=0, le=1_024, description="A larger body is refused with 413.")
     max_waiting: int = Field(2_048, ge=1, le=100_000, description="Requests that wait; one more is refused with 429.")
     timeout_s: float = Field(30, gt=0, le=600, description="An answer that takes longer is a 504.")
+    standby: bool = Field(
+        True,
+        description="A second process of the champion is kept up; it answers at once where the first is killed.",
+    )
     capture: bool = Field(True, description="Requests and answers are kept in the `ratchet` database.")
     sensitive: dict[Column, Literal["drop", "hash"]] = Field(
         {}, description="Fields that are kept as a keyed hash, or not at all."

@@ -1,11 +1,9 @@
 """What is found out about a model beside its answers: how fast, how heavy, how old its data, and whether it serves."""
 
-import json
 import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ import pandas as pd
 
 from ratchet.adapters import modelserver, registry, servers
 from ratchet.config import Gate, Task, TimeSplit
-from ratchet.core import bootstrap, gates
+from ratchet.core import answers, bootstrap, gates
 from ratchet.core.bootstrap import Estimate
 from ratchet.core.gates import FAIL, INSUFFICIENT, PASS, Asked, Verdict
 from ratchet.errors import ServerError
@@ -108,7 +106,7 @@ def end_of_period(text: str) -> datetime | None:
 
 def serves(session: Session, evaluated: Evaluated, env_manager: str) -> Verdict:
     """Serve the model for real and hold its answers against those that evaluate recorded, bit for bit."""
-    recorded = json.loads(json.dumps(evaluated.report["answers"]))
+    recorded = evaluated.report["answers"]
     name = f"served in an environment of {'its own' if env_manager == 'uv' else 'this machine'}"
     address = modelserver.Address(SERVE_HOST, servers.free_port())
     try:
@@ -118,12 +116,10 @@ def serves(session: Session, evaluated: Evaluated, env_manager: str) -> Verdict:
                 answered = modelserver.ask(server.url, body)["predictions"]
     except ServerError as error:
         return Verdict(FAIL, f"{name}: {error}", 0.0, threshold=1.0)
-    same = [json.dumps(one) == json.dumps(other) for one, other in zip_longest(answered, recorded)]
+    same = answers.alike(answered, recorded)
     share = sum(same) / max(len(same), 1)
     if all(same):
         text = f"{name} it answers its {len(same)} sample rows as evaluate recorded"
         return Verdict(PASS, text, share, "", share, share, 1.0, len(same))
-    row = same.index(False)
-    got, wanted = (json.dumps(side[row]) if row < len(side) else "nothing" for side in (answered, recorded))
-    text = f"{name} it answers sample row {row + 1} with {got}; evaluate recorded {wanted}"
+    text = f"{name} {answers.difference(answered, recorded)}"
     return Verdict(FAIL, text, share, "", share, share, 1.0, len(same))

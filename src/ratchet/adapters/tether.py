@@ -1,0 +1,76 @@
+"""A child that is noticed the moment it ends, and that ends with its parent, however that one ends."""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+LOOK_S, GONE_S = 0.2, 5
+# Beside the command waits a shell on a pipe whose other end its parent holds: where that is closed, by whatever ends
+# the parent, it kills the group. The command itself cannot see to that, and prctl knows Linux alone.
+TETHERED = 'exec 3<&0; { read _ <&3; kill -KILL 0; } & exec "$@" </dev/null 3<&-'
+
+
+@contextlib.contextmanager
+def tethered(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
+    """Run a command in a process group of its own, its words going to the log; end the group afterwards."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", TETHERED, "sh", *command],
+            stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=environment,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def until_one_ends(process: "subprocess.Popen[bytes]", is_over: Callable[[], bool]) -> bool:
+    """Return True at once when a process of the group ends, False a moment after it is over."""
+    with contextlib.ExitStack() as opened:
+        poll = select.poll()
+        for member in members(process.pid) if hasattr(os, "pidfd_open") else ():
+            with contextlib.suppress(ProcessLookupError):
+                descriptor = os.pidfd_open(member)
+                opened.callback(os.close, descriptor)
+                poll.register(descriptor, select.POLLIN)
+        while not is_over():
+            if poll.poll(LOOK_S * 1000) or process.poll() is not None:
+                return True
+    return False
+
+
+def members(group: int) -> list[int]:
+    """Return the processes of a group that live; where there is no /proc, only its leader."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended in between
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group and fields[0] != "Z":
+                found.append(int(stat.parent.name))
+    return found or [group]
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the group: kindly, after GONE_S by force."""
+    group = process.pid
+    _send(group, signal.SIGTERM)
+    deadline = time.monotonic() + GONE_S
+    while time.monotonic() < deadline and (process.poll() is None or members(group) != [group]):
+        time.sleep(0.02)
+    _send(group, signal.SIGKILL)
+    process.wait()
+    if process.stdin:
+        process.stdin.close()
+    with contextlib.suppress(ChildProcessError):  # as the first process of a container this one inherits orphans
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
+
+
+def _send(group: int, sign: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says the latter of one that is a zombie
+        os.killpg(group, sign)
