@@ -66,6 +66,17 @@ class Door:
         if scope not in scopes:
             raise Problem(403, f"this key may not do that; it takes the scope {scope}", closes=True)
 
+    async def keep(self, body: bytes) -> dict[str, Any]:
+        """Keep the outcomes of a body, beside the event loop; return what became of them.
+
+        Raises Problem.
+        """
+        if self.outcomes is None:
+            raise Problem(404, "nothing is captured here (serving.capture), so no outcome has a place")
+        kept = await asyncio.to_thread(self.outcomes.accept, body)
+        self.gateway.meters.outcomes.inc(kept.get("accepted", 0))
+        return kept
+
 
 def request_id(headers: Mapping[bytes, bytes]) -> str:
     """Return the caller's own id where it is a UUID, and so will not come twice; else a new one."""
@@ -182,10 +193,7 @@ def build(door: Door) -> Starlette:
 
     async def outcomes(request: Request) -> Response:
         door.require(dict(request.headers.raw), OUTCOMES)
-        if door.outcomes is None:
-            raise Problem(404, "nothing is captured here (serving.capture), so no outcome has a place")
-        body = await door.uploads.read(dict(request.headers.raw), request.receive)
-        return JSONResponse(await asyncio.to_thread(door.outcomes.accept, body))
+        return JSONResponse(await door.keep(await door.uploads.read(dict(request.headers.raw), request.receive)))
 
     async def fault(request: Request, error: Exception) -> Response:
         number = request_id(dict(request.headers.raw))

@@ -19,6 +19,7 @@ class Meters:
         self.rows = Counter("ratchet_rows", "Rows that were answered.", BY, registry=of)
         self.decisions = Counter("ratchet_decisions", "Rows by their answer's label.", [*BY, "label"], registry=of)
         self.faults = Counter("ratchet_model_errors", "Calls that a version failed.", [*BY, "kind"], registry=of)
+        self.outcomes = Counter("ratchet_outcomes", "Outcomes that came in and were new.", registry=of)
         self.shadow = Counter("ratchet_shadow_dropped", "Copies that a busy challenger did not get.", registry=of)
 
     def gauge(self, name: str, about: str, read: Callable[[], float]) -> None:
