@@ -46,8 +46,10 @@ def application(state: Path) -> Any:
     scorer = load(state)
     booster = scorer.model.booster
     booster.set_param({"nthread": 1})
-    columns = [(column.name, {level: code for code, level in enumerate(column.levels)} if column.kind == "category" else None)
-               for column in scorer.encoder.columns]  # fmt: skip
+    columns = [
+        (column.name, {level: code for code, level in enumerate(column.levels)} if column.levels else None)
+        for column in scorer.encoder.columns
+    ]
     calibration, app = scorer.calibration, FastAPI()
 
     @app.post("/invocations")

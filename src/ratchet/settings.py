@@ -30,6 +30,7 @@ class Settings:
     patience_s: float = PATIENCE_S
     model_key: Path | None = None
     model_public_key: Path | None = None
+    api_keys: Path | None = None
 
     @property
     def downloads(self) -> Path:
@@ -58,7 +59,7 @@ class Settings:
         data_folders = tuple(Path(folder) for folder in folders.split(":") if folder) or (Path("data"),)
         said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
         threads = int(said) if said.isdigit() and int(said) else os.cpu_count() or 1
-        keys = (_path("RATCHET_MODEL_KEY"), _path("RATCHET_MODEL_PUBLIC_KEY"))
+        keys = (_path("RATCHET_MODEL_KEY"), _path("RATCHET_MODEL_PUBLIC_KEY"), _path("RATCHET_API_KEYS_FILE"))
         return cls(tracking_uri, database_url, data_folders, home, threads, _patience_s(), *keys)
 
 

@@ -37,24 +37,33 @@ def sample_rows(model: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Reads:
-    """What a model's signature says. inputs: column -> (number or text, whether it is required)."""
+    """What a model's folder says of it. inputs: column -> (number or text, whether it is required).
+
+    known: the data's further columns, none of a model of an older release; kind, classes: of the scorer.
+    """
 
     inputs: Mapping[str, tuple[Literal["number", "text"], bool]]
     outputs: tuple[str, ...]
     params: tuple[str, ...]
+    known: frozenset[str]
+    kind: str
+    classes: tuple[Any, ...]
 
 
 def reads(model: Path) -> Reads:
     """Return what a model's folder says of its columns and parameters."""
     from mlflow.models import Model
 
-    found: Any = Model.load(str(model)).signature
+    loaded: Any = Model.load(str(model))
+    found = loaded.signature
     inputs: dict[str, tuple[Literal["number", "text"], bool]] = {
         column.name: ("text" if column.type.name == "string" else "number", column.required)
         for column in found.inputs.inputs
     }
     params = tuple(param.name for param in found.params.params) if found.params else ()
-    return Reads(inputs, tuple(found.outputs.input_names()), params)
+    known = frozenset((loaded.metadata or {}).get("known", ())) - inputs.keys()
+    state = json.loads((model / "artifacts" / "scorer" / "state" / "scorer.json").read_text(encoding="utf-8"))
+    return Reads(inputs, tuple(found.outputs.input_names()), params, known, state["kind"], tuple(state["classes"]))
 
 
 @dataclass(frozen=True)

@@ -41,13 +41,42 @@ def rollback(to: int | None, comment: str, as_json: bool, **options: Any) -> Non
     help="The environment: this one, or one built from the model's own requirements.",
 )  # fmt: skip
 @click.option("--bare", is_flag=True, help="Only `mlflow models serve`, without the gateway before it.")
-def serve(stage: str, port: int, host: str, env_manager: str, bare: bool, as_json: bool, **options: Any) -> None:
-    """Serve the version behind a stage with `mlflow models serve`, until it is stopped."""
+@click.option("--no-keys", is_flag=True, help="Callers of other machines need no key: a proxy before it checks them.")
+def serve(stage: str, env_manager: str, bare: bool, no_keys: bool, as_json: bool, **options: Any) -> None:
+    """Serve the version behind a stage: a gateway, and `mlflow models serve` behind it, until it is stopped."""
     from ratchet.adapters import servers
     from ratchet.adapters.modelserver import Address
 
+    host, port = options.pop("host"), options.pop("port")
     with opened(as_json=as_json, **options) as session:
-        _bare(session, stage, Address(host, port or servers.free_port()), env_manager, as_json)
+        if bare:
+            _bare(session, stage, Address(host, port or servers.free_port()), env_manager, as_json)
+        else:
+            _gateway(session, stage, (host, port, no_keys), env_manager, as_json)
+
+
+def _gateway(
+    session: "Session", stage: str, at: tuple[str, int, bool], env_manager: str, as_json: bool
+) -> None:  # fmt: skip
+    from ratchet import console
+    from ratchet.operate import front
+    from ratchet.operate.gateway import How
+    from ratchet.serving.server import Listening
+
+    host, port, is_open = at
+
+    def up(url: str, supervisor: Any) -> None:
+        champion = supervisor.routes.champion
+        if as_json:
+            uri = f"models:/{session.task.name}/{champion.version}" if champion else None
+            console.as_json({"task": session.task.name, "url": url, "model_uri": uri})
+        else:
+            which = f"version {champion.version}" if champion else "no version yet"
+            console.say(
+                f"{session.task.name}: {which} answers at {url}/invocations, the page is {url}/; Ctrl-C stops it"
+            )
+
+    front.serve(session, front.Front(Listening(host, port), How(env_manager, stage.capitalize()), is_open), up)
 
 
 def _bare(session: "Session", stage: str, address: "Address", env_manager: str, as_json: bool) -> None:
@@ -69,6 +98,25 @@ def _bare(session: "Session", stage: str, address: "Address", env_manager: str, 
             server.wait()
         except KeyboardInterrupt:
             session.progress.note("stopping")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--scopes", default="predict,outcomes", show_default=True, help="What it may do: predict, outcomes, admin."
+)
+def key(name: str, scopes: str) -> None:
+    """Make an API key for the gateway: it is shown once; the file RATCHET_API_KEYS_FILE gets its hash."""
+    from ratchet import console
+    from ratchet.errors import ConfigError
+    from ratchet.serving import apikeys
+    from ratchet.settings import Settings
+
+    file = Settings.from_env().api_keys
+    if file is None:
+        raise ConfigError("RATCHET_API_KEYS_FILE: unset; name the file that holds the hashes of the keys")
+    made = apikeys.added(file, name, tuple(scopes.split(",")))
+    console.say(f"{made}  (the key of {name}; it is not kept, so note it now)")
 
 
 @click.command()

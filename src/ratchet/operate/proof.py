@@ -62,5 +62,5 @@ def _signature(task: Task, model: Path) -> Signature:
         further.add(task.split.column)
     elif isinstance(task.split, GroupSplit):
         further.update(task.split.columns)
-    columns = frozenset(name for name in further if name and name not in said.inputs)
-    return Signature(said.inputs, columns, said.outputs, "explain" in said.params)
+    columns = said.known | frozenset(name for name in further if name and name not in said.inputs)
+    return Signature(said.inputs, columns, said.outputs, "explain" in said.params, said.kind, said.classes)

@@ -26,6 +26,26 @@ def made(name: str, scopes: tuple[str, ...]) -> tuple[str, str]:
     return key, f"{name} {','.join(scopes)} {_digest(key)}"
 
 
+def added(file: Path, name: str, scopes: tuple[str, ...]) -> str:
+    """Add a new key's line to the file, which is made if it is not there; return the key.
+
+    Raises ConfigError if the file cannot be written, or has a key of that name.
+    """
+    key, line = made(name, scopes)
+    try:
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        if any(words[:1] == [name] for words in map(str.split, before.splitlines())):
+            raise ConfigError(f"{file}: it has a key of that name ({name}); take its line out first, or choose another")
+        text = before if not before or before.endswith("\n") else f"{before}\n"
+        partial = file.with_name(f"{file.name}.part")
+        partial.touch(mode=0o640)
+        partial.write_text(f"{text}{line}\n", encoding="utf-8")
+        partial.replace(file)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"RATCHET_API_KEYS_FILE: {file}: cannot be written: {error}") from None
+    return key
+
+
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 

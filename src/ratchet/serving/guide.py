@@ -76,7 +76,8 @@ def _examples(champion: Backend, url: str, key: str) -> list[tuple[str, str]]:
         return []
 
     def line(path: str, kind: str, body: str) -> str:
-        return f"curl {shlex.quote(url + path)} \\\n  {key}-H 'Content-Type: {kind}' \\\n  --data-binary {shlex.quote(body)}"
+        asked = f"curl {shlex.quote(url + path)} \\\n  {key}-H 'Content-Type: {kind}'"
+        return f"{asked} \\\n  --data-binary {shlex.quote(body)}"
 
     def said(document: Mapping[str, Any]) -> str:
         return json.dumps(document, ensure_ascii=False)

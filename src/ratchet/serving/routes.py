@@ -14,13 +14,15 @@ class Signature:
     """What a version reads. inputs: column -> (number or text, whether it is required), in the model's order.
 
     known: further columns of the data, which a caller may send along and the model does not read; outputs: the names
-    of an answer's fields.
+    of an answer's fields; explains: whether it gives reasons; kind, classes: as `scoring.predict.Scorer` has them.
     """
 
     inputs: Mapping[str, tuple[Literal["number", "text"], bool]]
     known: frozenset[str] = frozenset()
     outputs: tuple[str, ...] = ()
     explains: bool = False
+    kind: str = "binary"
+    classes: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,125 @@
+"""`ratchet serve`: the gateway, the model servers behind it and the record of what it answers, in one process."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from ratchet.errors import Away, ConfigError, RatchetError, ServerError
+from ratchet.operate.gateway import How, supervised
+from ratchet.operate.supervisor import Supervisor
+from ratchet.serving import bodies, outcomes, pages, server
+from ratchet.serving.apikeys import Keys
+from ratchet.serving.app import Door
+from ratchet.serving.gateway import Gateway
+from ratchet.serving.meters import Meters
+from ratchet.serving.outcomes import FaultyError, Labels
+from ratchet.serving.problems import Fault, Problem
+from ratchet.serving.recorder import Recorder
+from ratchet.serving.server import Listening
+from ratchet.steps.session import Session
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+KEYS_S = 5.0  # after which a change of the file of keys is seen
+
+
+@dataclass(frozen=True)
+class Front:
+    """How callers reach it. is_open: without keys also from other machines, behind what checks them."""
+
+    at: Listening
+    how: How
+    is_open: bool = False
+
+
+def serve(session: Session, front: Front, up: Callable[[str, Supervisor], None]) -> None:
+    """Answer until SIGTERM or SIGINT. up: called with the address once a model answers.
+
+    Raises RatchetError if no version is in the stage, the port is taken, or nobody would be asked for a key.
+    """
+    keys = _keys(session, front)
+    meters = Meters()
+    recorder = Recorder(session.task, session.settings, session.progress.note)
+    gateway = Gateway(session.task, recorder, meters)
+    captures = session.task.serving.capture
+    door = Door(gateway, keys, version("mlflow"), Truth(recorder, gateway) if captures else None)
+    door.pages = pages.routes(door)
+    for name, about in COUNTS.items():
+        meters.gauge(f"ratchet_captured_{name}", about, lambda name=name: getattr(recorder, name))  # type: ignore[misc]
+    try:
+        with supervised(session, gateway, front.how) as supervisor, _reread(keys, session):
+            server.run(door, front.at, lambda url: up(url, supervisor))
+    finally:
+        recorder.close()
+
+
+COUNTS = {
+    "recorded": "Rows that are on record, or on their way there.",
+    "waiting": "Rows on their way to the database.",
+    "sent": "Rows that came to the database.",
+    "lost": "Rows that will never be there.",
+}
+
+
+def _keys(session: Session, front: Front) -> Keys:
+    file = session.settings.api_keys
+    if file is None and front.at.host not in LOOPBACK and not front.is_open:
+        raise ConfigError(
+            f"--host {front.at.host}: without keys everybody who reaches it may ask; set RATCHET_API_KEYS_FILE"
+            " (`ratchet key NAME` makes one), or say --no-keys where a proxy before it checks callers"
+        )
+    if file is None:
+        session.progress.note(f"no keys (RATCHET_API_KEYS_FILE): whoever reaches {front.at.host} may ask")
+    return Keys(file)
+
+
+@contextmanager
+def _reread(keys: Keys, session: Session) -> Iterator[None]:
+    """Read the keys again when their file changes."""
+    over, odd = threading.Event(), ""
+
+    def watch() -> None:
+        nonlocal odd
+        while not over.wait(KEYS_S):
+            if (found := keys.refresh()) != odd:
+                odd = found
+                session.progress.note(f"{found}; the keys of before go on" if found else "the keys are read again")
+
+    if keys.file:
+        threading.Thread(target=watch, name="keys", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+class Truth:
+    """Keeps what came true, as callers send it."""
+
+    def __init__(self, recorder: Recorder, gateway: Gateway) -> None:
+        self.recorder, self.gateway = recorder, gateway
+
+    def accept(self, body: bytes) -> dict[str, Any]:
+        """Keep the outcomes of a body; return how many were new. It waits for the database.
+
+        Raises Problem.
+        """
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Problem(400, f"byte {error.start} is not UTF-8") from None
+        champion = self.gateway.routes.champion
+        known = champion.signature if champion else None
+        labels = Labels(known.classes, known.kind == "regression") if known else Labels()
+        try:
+            return dict(outcomes.keep(self.recorder, bodies.parsed(text), labels))
+        except FaultyError as error:
+            raise Problem.of([Fault(path, told) for path, told in error.faults]) from None
+        except Away:
+            raise Problem(503, "the database of outcomes is away; send them again", retry_s=5) from None
+        except ServerError as error:
+            raise Problem(500, "the outcomes could not be kept") from error
+        except RatchetError as error:
+            raise Problem(500, "the outcomes could not be kept") from error
