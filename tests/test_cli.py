@@ -62,6 +62,7 @@ REQUIRED = {
     "diff": ("1", "2"),
     "approve": ("1",),
     "refuse": ("1",),
+    "captured": ("--output", "rows.parquet"),
 }
 
 

@@ -38,9 +38,20 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 # The same without Ratchet: what a role's own SQL is answered by PostgreSQL.
 APPEND = "INSERT INTO deliveries (sequence) VALUES (1)"
+PEOPLE, EVERYBODY = (
+    ("ratchet_scientist", "ratchet_promoter"),
+    ("ratchet_scientist", "ratchet_promoter", "ratchet_gateway"),
+)
+LOSE = "INSERT INTO capture_losses (task, at, lost, why, source) VALUES ('team', '', 1, '', 'here')"
 STATEMENTS = {
-    "SELECT count(*) FROM ledger": ("ratchet_scientist", "ratchet_promoter"),
-    "SELECT count(*) FROM studies": ("ratchet_scientist", "ratchet_promoter"),
+    "SELECT count(*) FROM ledger": EVERYBODY,
+    "SELECT count(*) FROM studies": PEOPLE,
+    "SELECT count(*) FROM requests": EVERYBODY,
+    "SELECT count(*) FROM outcomes": EVERYBODY,
+    "UPDATE requests SET answer = 'another'": (),
+    "UPDATE outcomes SET label = 'another'": (),
+    "DELETE FROM requests WHERE at < '2026'": ("ratchet_promoter", "ratchet_gateway"),
+    LOSE: ("ratchet_gateway",),
     APPEND: ("ratchet_promoter",),
     "UPDATE ledger SET account = 'somebody else'": (),
     "DELETE FROM ledger": (),
@@ -116,7 +127,7 @@ def test_a_trial_that_is_there_twice_is_put_aside_by_who_may_not_delete_it(
     assert len(client.search_runs([experiment], f"tags.`{trialruns.STUDY}` = 'twice' and tags.`{STEP}` = 'trial'")) == 1
 
 
-@pytest.mark.parametrize("role", ["ratchet_scientist", "ratchet_promoter"])
+@pytest.mark.parametrize("role", EVERYBODY)
 @pytest.mark.parametrize("statement", STATEMENTS)
 def test_a_role_without_ratchet_in_between_has_the_same_rights(statement: str, role: str, stack: Stack) -> None:
     with closing(psycopg2.connect(stack.database_url(role))) as connection, connection.cursor() as cursor:
@@ -127,7 +138,7 @@ def test_a_role_without_ratchet_in_between_has_the_same_rights(statement: str, r
                 cursor.execute(statement)
 
 
-@pytest.mark.parametrize("role", ["ratchet_scientist", "ratchet_promoter", "ratchet_owner"])
+@pytest.mark.parametrize("role", [*EVERYBODY, "ratchet_owner"])
 def test_the_servers_own_databases_are_closed_to_people(role: str, stack: Stack) -> None:
     with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
         psycopg2.connect(stack.database_url(role).removesuffix("ratchet") + "mlflow")

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,11 @@ from ratchet.adapters.segments import KILLED, REASONS, Segment, Segments, Why
 from ratchet.errors import ServerError
 
 FLUSH_S = 0.5  # so much is lost when the process is killed
-STEP_S, STEP_ITEMS = 0.02, 100  # lines are made in small portions: who answers waits for the interpreter meanwhile
+STEP_S, PORTION, YIELD_S = 0.02, 100, 0.0005  # who answers would wait for the interpreter while many lines are made
 MOST_WAITING = 20_000  # lines that are not made yet
 MOST_BYTES = 256 * 2**20  # that wait in files
 SEGMENT_BYTES = 2 * 2**20  # more is written before its time
+MOST_LINES = 2_000  # in one transaction
 FIRST_S, LONGEST_S = 0.2, 15.0  # between two tries
 SEND_S, TIDY_S = 0.1, 3_600
 REFUSED = "the database refused them"
@@ -38,7 +39,7 @@ class Sink:
     is given; lose: notes (how many, why, under which name) once per name; tidy: from time to time; tell: people.
     """
 
-    lines: Callable[[Any], Sequence[bytes]]
+    lines: Callable[[Any], Iterable[bytes]]
     append: Callable[[Sequence[bytes]], object]
     lose: Callable[[int, str, str], None]
     tidy: Callable[[], object] = lambda: None
@@ -124,19 +125,19 @@ class Spool:
 
     def _take_some(self) -> bool:
         """Make lines of some items; whether there may be more."""
-        for _ in range(STEP_ITEMS):
+        for _ in range(PORTION):
             if not self.queue:
                 return False
             item, count, number = self.queue.popleft()
             try:
-                made = self.sink.lines(item)
+                made = list(_unhurried(self.sink.lines(item)))
             except Exception as error:  # noqa: BLE001  (one that is odd must not end the record of all others)
                 self._throw(count, "odd", type(error).__name__)
                 made = []
             self.lines += made
             self.size += sum(map(len, made)) + len(made)
             self.taken = number
-        time.sleep(0)  # whoever answers goes first
+        time.sleep(YIELD_S)
         return True
 
     def _write(self) -> None:
@@ -213,6 +214,8 @@ class Spool:
 
     def _append(self, lines: Sequence[bytes]) -> int:
         """Append lines; return how many the database takes not, which it is asked for in ever smaller parts."""
+        if len(lines) > MOST_LINES:
+            return sum(self._append(lines[n : n + MOST_LINES]) for n in range(0, len(lines), MOST_LINES))
         try:
             self.sink.append(lines)
             return 0
@@ -245,3 +248,11 @@ class Spool:
             is_done = True
         finally:
             left.close(is_done)
+
+
+def _unhurried(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Make lines, and let others have the interpreter after each portion."""
+    for n, line in enumerate(lines, 1):
+        yield line
+        if n % PORTION == 0:
+            time.sleep(YIELD_S)

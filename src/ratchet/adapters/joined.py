@@ -24,14 +24,14 @@ ENTITYS = f"""SELECT o.sequence FROM outcomes o
       SELECT 1 FROM requests later WHERE later.task = r.task AND later.entity = r.entity
       AND later.at > r.at AND later.at <= o.at AND later.answer IS NOT NULL) {LATEST}"""
 JOIN = f"""
-WITH found AS (SELECT r.*, coalesce(({OWN}), ({ENTITYS})) AS truth FROM requests r WHERE %s)
+WITH found AS MATERIALIZED (SELECT r.*, coalesce(({OWN}), ({ENTITYS})) AS truth FROM requests r WHERE %s)
 SELECT found.*, t.label AS outcome, t.at AS outcome_at FROM found LEFT JOIN outcomes t ON t.sequence = found.truth
 ORDER BY found.sequence"""
-# What may have changed since a place: new requests; requests that an outcome has come for; and, where a request came
-# after an outcome that is later than itself, the other requests of its entity.
-NEW = "r.sequence > :requests AND r.sequence <= :requests_to"
-OLD = """r.sequence <= :requests_to AND r.sequence IN (
-    SELECT p.sequence FROM outcomes o JOIN requests p ON p.task = o.task AND p.request_id = o.request_id
+# What may have changed since a place: new requests; those that an outcome has come for; and, where a request came
+# after an outcome that is later than itself, the others of its entity.
+CHANGED = """r.sequence <= :requests_to AND r.sequence IN (
+    SELECT sequence FROM requests WHERE task = :task AND sequence > :requests AND sequence <= :requests_to
+    UNION SELECT p.sequence FROM outcomes o JOIN requests p ON p.task = o.task AND p.request_id = o.request_id
       WHERE o.task = :task AND o.sequence > :outcomes AND o.sequence <= :outcomes_to
     UNION SELECT p.sequence FROM outcomes o JOIN requests p ON p.task = o.task AND p.entity = o.entity
       WHERE o.task = :task AND o.sequence > :outcomes AND o.sequence <= :outcomes_to
@@ -90,8 +90,7 @@ def news(
         to = Place(*ends)
         if to == since:
             return [], since
-        condition = f"r.task = :task AND (({NEW}) OR ({OLD}))"
-        condition += "" if rollout is None else " AND r.rollout = :rollout"
+        condition = CHANGED + ("" if rollout is None else " AND r.rollout = :rollout")
         told = {"task": task, "rollout": rollout, "requests": since.requests, "requests_to": to.requests,
                 "outcomes": since.outcomes, "outcomes_to": to.outcomes}  # fmt: skip
         rows = connection.execute(text(JOIN % condition), told).mappings()

@@ -1,7 +1,7 @@
 """What the gateway was asked and has answered is put on record, beside the event loop and by way of files here."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -95,14 +95,15 @@ class Recorder:
                 self._engine = captured.engine(self.settings)
             return self._engine
 
-    def lines(self, call: Call) -> list[bytes]:
-        """Return the lines of a call, one a row, as `captured.append` takes them; a call without rows has one."""
+    def lines(self, call: Call) -> Iterator[bytes]:
+        """Yield the lines of a call, one a row, as `captured.append` takes them; a call without rows has one."""
         about = {
             "task": self.task.name, "request_id": call.request_id, "version": call.version, "arm": call.arm,
             "at": captured.written(datetime.fromtimestamp(call.at, UTC)), "rollout": call.rollout,
             "status": call.status, "latency_ms": call.latency_ms,
         }  # fmt: skip
-        return [captured.line(about | self._row(call, n)) for n in range(len(call.rows) or 1)]
+        for n in range(len(call.rows) or 1):
+            yield captured.line(about | self._row(call, n))
 
     def _row(self, call: Call, n: int) -> dict[str, Any]:
         row = call.rows[n] if call.rows else None
@@ -116,7 +117,7 @@ class Recorder:
             "problem": hidden.problem(call.problem, row or {}, entity),
         }
 
-    def _append(self, lines: Any) -> None:
+    def _append(self, lines: Sequence[bytes]) -> None:
         captured.append(self.engine(), lines)
 
     def _lose(self, lost: int, why: str, source: str) -> None:
