@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ratchet import taskfile
+from ratchet.config.task import Problem
 from ratchet.serving.routes import Routes
 from tests.end_to_end.conftest import Served, table_model, text_model  # noqa: F401
 from tests.serving.page_parts import Site, backend_of, rollout_state, site
@@ -17,7 +18,7 @@ from tests.serving.page_parts import Site, backend_of, rollout_state, site
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
-# Set it to docs/images to take the README's pictures anew; a Korean font has to be there (Debian's fonts-nanum).
+# Set it to docs/images to take the README's pictures anew; a Korean font has to be there.
 PICTURES = os.environ.get("RATCHET_PICTURES")
 WIDE, PHONE = {"width": 900, "height": 700}, {"width": 360, "height": 740}
 REVIEW = "배우들 연기가 훌륭했다. 스토리가 조금 지루하지만 또 보고 싶은 감동적인 영화"
@@ -53,7 +54,9 @@ def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
 @pytest.fixture(scope="module")
 def reviews(text_model: Served) -> Iterator[Site]:  # noqa: F811
     backend = backend_of(text_model)
-    with site(taskfile.load(str(text_model.config)), Routes(champion=backend), rollout_state) as running:
+    asked = Problem(question="Does this reviewer like the film?")
+    task = taskfile.load(str(text_model.config)).model_copy(update={"problem": asked})
+    with site(task, Routes(champion=backend), rollout_state) as running:
         yield running
 
 
@@ -144,7 +147,7 @@ def test_a_sample_row_is_filled_in_changed_and_answered(
     age.fill("44")
     page.get_by_role("button", name="Answer").click()
     answer = page.get_by_role("region", name="defaulted")
-    expect(answer).to_contain_text("probability of 1")
+    expect(answer).to_contain_text("probability of defaulted 1")
     page.screenshot(path=tmp_path / "table.png", full_page=True)
     answer.get_by_role("button", name="Wrong").click()
     expect(page.get_by_role("status")).to_contain_text("Noted")
@@ -192,7 +195,7 @@ def test_a_rollout_s_curve_is_drawn(opened: Callable[..., Page], reviews: Site, 
     page.get_by_text("The curve in figures").click()
     page.screenshot(
         path=Path(PICTURES or tmp_path) / "rollout.png",
-        clip={"x": 0, "y": 0, "width": 900, "height": 1040},
+        clip={"x": 0, "y": 0, "width": 900, "height": 1015},
         full_page=True,
     )
     with page.expect_navigation(timeout=15_000):

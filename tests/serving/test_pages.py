@@ -127,8 +127,8 @@ def test_a_review_is_answered_with_its_words_marked_where_they_stand(reviews: Si
     assert answer.status_code == 200
     assert "The answer positive" in page.text and "probability of positive 81.8 %" in page.text
     assert "Version 3, champion" in page.text
-    assert re.findall(r'<mark class="(\w+)">(.*?)<sup>(.)</sup>', answer.text) == [
-        ("up", "배우들", "+"), ("up", "최고인데", "+"), ("down", "뻔한", "−"), ("down", "아까워요.", "−"),
+    assert re.findall(r'<mark class="([\w ]+)">(.*?)<sup>(.)</sup>', answer.text) == [
+        ("up faint", "배우들", "+"), ("up", "최고인데", "+"), ("down faint", "뻔한", "−"), ("down", "아까워요.", "−"),
         ("up", "재미있게", "+"),
     ]  # fmt: skip
     marked = answer.text[answer.text.index('<p class="text"') :]
