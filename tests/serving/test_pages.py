@@ -434,6 +434,24 @@ def test_a_challenger_that_gives_no_reasons_is_not_asked_for_any(reader: Model) 
     assert [sorted(body) for body in reader.bodies] == [["dataframe_split"]]
 
 
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ([{"label": "yes"}, {"label": "no"}], ["probability of defaulted yes 30.0 %", "Right: no Wrong: it is yes"]),
+        ([], ["probability of defaulted the second class 30.0 %", "Right: no", "Wrong: what is true"]),
+    ],
+)
+def test_of_two_classes_of_which_none_is_named_the_page_says_what_is_known(answers: list[Row], told: list[str]) -> None:
+    source = {"applicants": {"uris": ["applicants.csv"]}}
+    task = table_task(data={"sources": source, "target": "defaulted"})
+    model = Model(lambda row: {"label": "no", "probability": 0.3})
+    with site(task, Routes(champion=Backend(2, model.url, TABLE, PEOPLE, tuple(answers)))) as running:
+        page = Page(requests.post(running.url, data={"cell.age": "5", "cell.job": "clerk"}, timeout=20).text)
+    model.close()
+    for sentence in told:
+        assert sentence in page.text
+
+
 def test_of_several_classes_any_other_may_be_true_and_of_a_value_another_one() -> None:
     spread = {"new": 0.2, "renewed": 0.7, "이탈": 0.1}
     for answer, word, choices in (
