@@ -1,6 +1,8 @@
-"""Take the README's pictures of the MLflow UI, in a real browser, of the runs in the store in use.
+"""Take the README's pictures in a real browser; needs Debian's chromium.
 
-Run it after a job of the experiment that is named: `python docs/screenshots.py churn`. Needs Debian's chromium.
+Of the MLflow UI, of the runs in the store in use, after a job of the experiment that is named:
+`python docs/screenshots.py churn`. Of the gateway's pages, by their tests: `python docs/screenshots.py pages`, which
+needs a Korean font too (Debian's fonts-nanum, and fonts-noto-color-emoji).
 """
 
 import contextlib
@@ -16,7 +18,8 @@ import mlflow
 import requests
 from playwright.sync_api import Page, sync_playwright
 
-IMAGES = Path(__file__).parent / "images"
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
@@ -74,6 +77,15 @@ def tidy(page: Page) -> None:
             page.wait_for_timeout(1000)
 
 
+def pages() -> None:
+    """Take the pictures of the gateway's pages, of a model that the tests train."""
+    if not subprocess.run(["fc-list", ":lang=ko"], capture_output=True, check=True).stdout:
+        raise SystemExit("no Korean font is installed, so the review would be empty boxes: apt install fonts-nanum")
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "tests/serving/test_page_in_browser.py"]
+    chosen = ["-k", "korean_review or curve_is_drawn"]
+    subprocess.run([*command, *chosen], cwd=ROOT, env=os.environ | {"RATCHET_PICTURES": str(IMAGES)}, check=True)
+
+
 def main(task: str) -> None:
     """Take both pictures of a task's runs."""
     store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
@@ -97,4 +109,7 @@ def main(task: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "churn")
+    if sys.argv[1:] == ["pages"]:
+        pages()
+    else:
+        main(sys.argv[1] if len(sys.argv) > 1 else "churn")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+import yaml
 
 from ratchet.adapters import sockets
 from ratchet.config import Task
@@ -26,6 +27,7 @@ from ratchet.serving.meters import Meters
 from ratchet.serving.problems import Fault, Problem
 from ratchet.serving.routes import Backend, Call, Routes, Signature
 from ratchet.serving.server import Protocol, Server
+from tests.end_to_end.conftest import Served
 
 Row = dict[str, Any]
 WEIGHTS = {"재미있": 1.9, "최고": 1.6, "감동": 1.2, "배우": 0.4, "지루": -1.8, "아까": -1.5, "최악": -2.2, "뻔한": -0.9,
@@ -155,7 +157,7 @@ def site(
 
 
 def rollout_state(looks: int = 60) -> RolloutState:
-    """A rollout that has come to 20 %: made-up outcomes, the challenger right a little more often, bounds closing in."""
+    """A rollout that has come to 20 %: made-up outcomes, the challenger right a little more often."""
     began, chance = datetime(2026, 5, 3, 9, 0, tzinfo=UTC), random.Random(12)
     found, rows, wrong = [], [0, 0], [0, 0]
     for number in range(looks):
@@ -170,11 +172,11 @@ def rollout_state(looks: int = 60) -> RolloutState:
             "difference": difference, "low": difference - width, "high": difference + width, "percent": percent,
         })  # fmt: skip
     losses = [wrong[arm] / rows[arm] for arm in (0, 1)]
-    last = found[-1]
+    seen = f"{difference:+.3f} ({difference - width:+.3f} to {difference + width:+.3f})"
     return {
         "rollout": 3, "state": "running", "percent": 20, "percents": [5, 10, 20, 50, 100], "challenger": 4,
         "champion": 3, "metric": "accuracy", "margin": 0.02, "verdict": "hold",
-        "reasons": [f"The difference is {difference:+.3f} ({last['low']:+.3f} to {last['high']:+.3f}); the margin is 0.02.",
+        "reasons": [f"The difference is {seen}; the margin is 0.02.",
                     "The share of 20 % has been in place for 42 of 60 minutes."],
         "looks": found,  # type: ignore[typeddict-item]
         "arms": {
@@ -184,3 +186,13 @@ def rollout_state(looks: int = 60) -> RolloutState:
                            "latency_ms": 6.4},
         },
     }  # fmt: skip
+
+
+def backend_of(served: Served) -> Backend:
+    """The version that a command serves, as the gateway knows it."""
+    about = yaml.safe_load(next((served.place / "mlruns").rglob("MLmodel")).read_text())
+    columns = json.loads(about["signature"]["inputs"])
+    inputs = {it["name"]: ("number" if it["type"] == "double" else "text", it["required"]) for it in columns}
+    sample = json.loads(next((served.place / "mlruns").rglob("sample.json")).read_text())["dataframe_records"]
+    explains = "explain" in (about["signature"].get("params") or "")
+    return Backend(1, served.url, Signature(inputs, explains=explains), tuple(sample), tuple(served.ask(sample)))  # type: ignore[arg-type]

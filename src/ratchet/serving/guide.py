@@ -76,8 +76,12 @@ def _examples(champion: Backend, url: str, key: str) -> list[tuple[str, str]]:
         return []
 
     def line(path: str, kind: str, body: str) -> str:
-        asked = f"curl {shlex.quote(url + path)} \\\n  {key}-H 'Content-Type: {kind}'"
-        return f"{asked} \\\n  --data-binary {shlex.quote(body)}"
+        parts = [
+            f"curl {shlex.quote(url + path)}",
+            f"{key}-H 'Content-Type: {kind}'",
+            f"--data-binary {shlex.quote(body)}",
+        ]
+        return " \\\n  ".join(parts)
 
     def said(document: Mapping[str, Any]) -> str:
         return json.dumps(document, ensure_ascii=False)

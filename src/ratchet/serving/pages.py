@@ -1,28 +1,19 @@
 """The pages for people: try the model, watch a rollout, read how to ask. Plain forms, without script."""
 
 import asyncio
-import hashlib
 import json
-import logging
-import os
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 
-from ratchet import __version__
 from ratchet.errors import RatchetError
-from ratchet.serving import curve, figures, forms, guide, openapi, shown
+from ratchet.serving import curve, figures, forms, guide, html, openapi, shown
 from ratchet.serving.apikeys import ADMIN, OUTCOMES, PREDICT
 from ratchet.serving.app import CLOSED_REQUEST, Door, request_id
 from ratchet.serving.arms import GONE, Reply
@@ -33,19 +24,9 @@ from ratchet.serving.routes import Backend
 from ratchet.serving.upload import GoneError
 from ratchet.serving.wire import dumped
 
-HERE = Path(__file__).parent
-POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none';"
-    " frame-ancestors 'none'"
-)
-# same-origin, not no-referrer: with that one a browser would hide from us that a form is our own.
-HEADERS = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
-           "Cache-Control": "no-store"}  # fmt: skip
 REASONS = 12
 REFRESH_S = 5
 NEWEST = 20  # looks in the table of a rollout
-HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
-log = logging.getLogger("ratchet.gateway")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -57,20 +38,8 @@ def routes(door: Door, rollout: Callable[[], RolloutState | None] = lambda: None
             ("/", "GET", pages.form), ("/", "POST", pages.answer), ("/feedback", "POST", pages.feedback),
             ("/rollout", "GET", pages.live), ("/rollout", "POST", pages.live_once), ("/docs", "GET", pages.docs),
         )),
-        Mount("/static", _Static(directory=HERE / "static")),
+        Mount("/static", html.Static(directory=html.HERE / "static")),
     ]  # fmt: skip
-
-
-class _Static(StaticFiles):
-    """The style sheet, which is asked for by its digest, and so may be kept for long."""
-
-    def file_response(
-        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Any, status_code: int = 200
-    ) -> Response:
-        answer = super().file_response(full_path, stat_result, scope, status_code)
-        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        answer.headers["X-Content-Type-Options"] = "nosniff"
-        return answer
 
 
 class Pages:
@@ -79,7 +48,7 @@ class Pages:
     def __init__(self, door: Door, rollout: Callable[[], RolloutState | None]) -> None:
         self.door, self.rollout, self.task = door, rollout, door.gateway.task
         self.is_text = self.task.features.kind == "text"
-        self.templates = _templates()
+        self.templates = html.templates()
 
     def readable(self, handler: Handler) -> Handler:
         """Return a handler whose problems are told as a page."""
@@ -207,18 +176,18 @@ class Pages:
 
     def _page(self, name: str, problem: Problem | None = None, **values: Any) -> Response:
         status = problem.status if problem else 200
-        html = self.templates.get_template(name).render(
+        text = self.templates.get_template(name).render(
             task=self.task, problem=problem, title=HTTPStatus(status).phrase if problem else "",
             has_keys=self.door.keys.file is not None, **values,
         )  # fmt: skip
-        headers = dict(HEADERS)
+        headers = dict(html.HEADERS)
         if problem and problem.retry_s:
             headers["Retry-After"] = str(problem.retry_s)
         if status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         if self.door.is_draining or (problem and problem.closes):
             headers["Connection"] = "close"
-        return Response(html.encode("utf-8", "replace"), status, headers, "text/html; charset=utf-8")
+        return Response(text.encode("utf-8", "replace"), status, headers, "text/html; charset=utf-8")
 
 
 def _label(form: Mapping[str, str]) -> shown.Label:
@@ -238,19 +207,3 @@ def _label(form: Mapping[str, str]) -> shown.Label:
     if not isinstance(label, str | int | float):
         raise Problem(400, "the form holds no label")
     return label
-
-
-def _templates() -> jinja2.Environment:
-    found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    digest = hashlib.sha256((HERE / "static" / "page.css").read_bytes()).hexdigest()[:12]
-    found.globals.update(version=__version__, style=f"static/page.css?{digest}", lang=_lang, word=shown.word)
-    found.filters.update(percent=shown.percent, cell=forms.cell)
-    return found
-
-
-def _lang(text: object) -> Markup:
-    """Return the attribute that says that a text is Korean, for screen readers and fonts; else nothing."""
-    return Markup(' lang="ko"') if HANGUL.search(str(text)) else Markup("")

@@ -64,7 +64,7 @@ def shown(task: Task, backend: Backend, answer: Mapping[str, Any], text: str | N
         return Shown(f"{answer['value']:,.6g}", True, [], reasons, pieces, None, [])
     label = answer["label"]
     others = [choice(task, other) for other in _labels(task, backend, answer) if not _is_same(other, label)]
-    return Shown(word(task, label), False, _likely(task, answer), reasons, pieces, choice(task, label), others)
+    return Shown(word(task, label), False, _likely(task, backend, answer), reasons, pieces, choice(task, label), others)
 
 
 def word(task: Task, label: Label) -> str:
@@ -91,12 +91,21 @@ def _is_same(one: Label, other: Label) -> bool:
     return one == other or str(one) == str(other)
 
 
-def _likely(task: Task, answer: Mapping[str, Any]) -> list[tuple[str, float]]:
+def _likely(task: Task, backend: Backend, answer: Mapping[str, Any]) -> list[tuple[str, float]]:
     if "probabilities" in answer:
         return sorted(answer["probabilities"].items(), key=lambda pair: -pair[1])
-    positive = task.data.positive
-    name = word(task, positive) if positive is not None else "the second class"
-    return [(name, answer["probability"])] if "probability" in answer else []
+    if "probability" not in answer:
+        return []
+    positive = _positive(task, backend, answer)
+    return [(word(task, positive) if positive is not None else "the second class", answer["probability"])]
+
+
+def _positive(task: Task, backend: Backend, answer: Mapping[str, Any]) -> Label | None:
+    """Return the class that the probability is of: where the task names none, the second in order, if it is known."""
+    labels = _labels(task, backend, answer)
+    if task.data.positive is not None or len(labels) != 2:
+        return task.data.positive
+    return sorted(labels)[1]
 
 
 def _labels(task: Task, backend: Backend, answer: Mapping[str, Any]) -> list[Label]:
