@@ -8,9 +8,11 @@
 #   ratchet_owner       owns `ratchet` and its tables: for `ratchet migrate`, nobody works with it
 #   ratchet_scientist   studies and locks; reads the ledger
 #   ratchet_promoter    what ratchet_scientist may, and appends to the ledger: this role makes a promoter
+#   ratchet_gateway     what the gateway needs: requests, outcomes, rollouts; `ratchet migrate` says on which tables
 set -euo pipefail
 
 : "${MLFLOW_DB_PASSWORD:?}" "${RATCHET_OWNER_PASSWORD:?}" "${RATCHET_SCIENTIST_PASSWORD:?}" "${RATCHET_PROMOTER_PASSWORD:?}"
+: "${RATCHET_GATEWAY_PASSWORD:?}"
 
 if [ "$(psql --no-psqlrc -At --username "${POSTGRES_USER:-postgres}" --dbname postgres \
   --command "SELECT 1 FROM pg_roles WHERE rolname = 'mlflow'")" = 1 ]; then
@@ -24,20 +26,22 @@ psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-post
 \getenv owner RATCHET_OWNER_PASSWORD
 \getenv scientist RATCHET_SCIENTIST_PASSWORD
 \getenv promoter RATCHET_PROMOTER_PASSWORD
+\getenv gateway RATCHET_GATEWAY_PASSWORD
 SELECT set_config('log_min_error_statement', 'panic', false) FROM pg_roles WHERE rolname = current_user AND rolsuper \g /dev/null
 CREATE ROLE mlflow LOGIN PASSWORD :'mlflow';
 CREATE ROLE ratchet_owner LOGIN PASSWORD :'owner';
 CREATE ROLE ratchet_scientist LOGIN PASSWORD :'scientist';
 CREATE ROLE ratchet_promoter LOGIN PASSWORD :'promoter' IN ROLE ratchet_scientist;
+CREATE ROLE ratchet_gateway LOGIN PASSWORD :'gateway';
 GRANT mlflow, ratchet_owner TO CURRENT_USER; -- whoever is no superuser gives away only what a role of theirs may own
 CREATE DATABASE mlflow OWNER mlflow;
 CREATE DATABASE mlflow_auth OWNER mlflow;
 CREATE DATABASE ratchet OWNER ratchet_owner;
 REVOKE CONNECT, TEMPORARY ON DATABASE mlflow, mlflow_auth, ratchet FROM PUBLIC;
-GRANT CONNECT ON DATABASE ratchet TO ratchet_scientist;
+GRANT CONNECT ON DATABASE ratchet TO ratchet_scientist, ratchet_gateway;
 \connect ratchet
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 ALTER SCHEMA public OWNER TO ratchet_owner;
-GRANT USAGE ON SCHEMA public TO ratchet_scientist;
+GRANT USAGE ON SCHEMA public TO ratchet_scientist, ratchet_gateway;
 REVOKE mlflow, ratchet_owner FROM CURRENT_USER;
 SQL

@@ -15,7 +15,7 @@ from ratchet.adapters.servers import free_port
 
 INIT = Path(__file__).parents[2] / "deploy" / "postgres" / "init.sh"
 ROLES = {"mlflow": "MLFLOW_DB", "ratchet_owner": "RATCHET_OWNER", "ratchet_scientist": "RATCHET_SCIENTIST",
-         "ratchet_promoter": "RATCHET_PROMOTER"}  # fmt: skip
+         "ratchet_promoter": "RATCHET_PROMOTER", "ratchet_gateway": "RATCHET_GATEWAY"}  # fmt: skip
 
 
 @pytest.mark.parametrize("who", ["postgres", "cloud"])

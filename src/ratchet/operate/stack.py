@@ -24,7 +24,7 @@ DEPLOY = Path(__file__).parents[3] / "deploy"
 BUCKET = "ratchet-artifacts"
 READY_S = 120  # an empty database is migrated first
 ROLES = {"ratchet_owner": "RATCHET_OWNER_PASSWORD", "ratchet_scientist": "RATCHET_SCIENTIST_PASSWORD",
-         "ratchet_promoter": "RATCHET_PROMOTER_PASSWORD"}  # fmt: skip
+         "ratchet_promoter": "RATCHET_PROMOTER_PASSWORD", "ratchet_gateway": "RATCHET_GATEWAY_PASSWORD"}  # fmt: skip
 
 
 @dataclass(frozen=True)
