@@ -3,8 +3,9 @@
     gateway.py [OPTION...]    starts the gateway in its own place; the options are those of `ratchet serve`
     gateway.py --healthy      ends with 0 if it answers /ping
 
-AIP_HTTP_PORT (Vertex AI), else PORT (Cloud Run, Knative), else 5001: where it listens. RATCHET_TASK: the YAML file, below
-/ratchet unless it is absolute. RATCHET_STAGE: another stage than Production. RATCHET_STATE (/state): what it writes.
+AIP_HTTP_PORT (Vertex AI), else PORT (Cloud Run, Knative), else 5001: where it listens. RATCHET_TASK: the YAML file,
+below /ratchet unless it is absolute. RATCHET_STAGE: another stage than Production. RATCHET_STATE: where it writes, else
+/state.
 """
 
 import os

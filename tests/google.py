@@ -74,7 +74,7 @@ def secrets_of() -> Iterator[str]:
         def do_GET(self) -> None:
             if self.path.endswith("/token") and self.headers["Metadata-Flavor"] == "Google":
                 answer = {"access_token": "a-token"}
-            elif self.headers["Authorization"] == "Bearer a-token":
+            elif self.headers["Authorization"] == "Bearer a-token" and self.path.startswith("/projects/p/"):
                 name = self.path.split("/secrets/")[1].split("/")[0]
                 answer = {"payload": {"data": base64.b64encode(f"of {name}".encode()).decode()}}
             else:

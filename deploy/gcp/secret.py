@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import sys
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 METADATA = os.environ.get("METADATA", "http://metadata.google.internal/computeMetadata/v1")
@@ -23,10 +24,12 @@ def secret(name: str) -> str:
     try:
         token = json.load(urlopen(account, timeout=30))["access_token"]
         answer = json.load(urlopen(Request(place, headers={"Authorization": f"Bearer {token}"}), timeout=30))
-    except OSError as error:
+    except HTTPError as error:
         raise SystemExit(
-            f"{place}: {error}; give this account roles/secretmanager.secretAccessor on it (deploy/gcp/deploy.sh secrets)"
+            f"{error.url}: {error}; the secret is made, and this account may read it, by deploy/gcp/deploy.sh secrets"
         ) from None
+    except OSError as error:
+        raise SystemExit(f"{place}: {error}") from None
     return base64.b64decode(answer["payload"]["data"]).decode()
 
 

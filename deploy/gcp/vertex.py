@@ -1,8 +1,8 @@
 """What Vertex AI runs in the image to predict: fetches the passwords, finds the task, and becomes the gateway.
 
-AIP_STORAGE_URI, where the model was uploaded with --artifact-uri, is a folder with the task as task.yaml, in place of the
-one in the image. The versions come from the registry there too: who promotes need upload nothing. Vertex AI lets in only
-whom IAM lets in, so there are no keys of our own.
+AIP_STORAGE_URI, where the model was uploaded with --artifact-uri, is a folder with the task as task.yaml, in place of
+the one in the image. The versions come from the registry there too: whoever promotes uploads nothing. Vertex AI lets in
+only whom IAM lets in, so there are no keys of our own.
 """
 
 import os
