@@ -5,12 +5,13 @@
 
 AIP_HTTP_PORT (Vertex AI), else PORT (Cloud Run, Knative), else 5001: where it listens. RATCHET_TASK: the YAML file,
 below /ratchet unless it is absolute. RATCHET_STAGE: another stage than Production. RATCHET_STATE: where it writes, else
-/state.
+/state. RATCHET_GATEWAY_PASSWORD: what RATCHET_DATABASE_URL lacks, where a secret cannot be part of a longer value.
 """
 
 import os
 import sys
 from pathlib import Path
+from urllib.parse import quote
 from urllib.request import urlopen
 
 IMAGE = Path(__file__).resolve().parents[1]
@@ -40,6 +41,13 @@ def words(options: list[str]) -> list[str]:
     return ["ratchet", "serve", "-c", str(IMAGE / task), *asked, "--host", "0.0.0.0", "--port", port(), *given]
 
 
+def database() -> str:
+    """Return the address of the database, with the password."""
+    address, password = os.environ.get("RATCHET_DATABASE_URL", ""), os.environ.get("RATCHET_GATEWAY_PASSWORD", "")
+    role, at, rest = address.partition("@")
+    return f"{role}:{quote(password, safe='')}@{rest}" if at and password else address
+
+
 def healthy() -> bool:
     """Whether the gateway of this container answers."""
     try:
@@ -54,6 +62,9 @@ def main(options: list[str]) -> None:
     if options == ["--healthy"]:
         raise SystemExit(0 if healthy() else 1)
     command = words(options)
+    if address := database():
+        os.environ["RATCHET_DATABASE_URL"] = address
+    os.environ.pop("RATCHET_GATEWAY_PASSWORD", None)
     os.chdir(os.environ.get("RATCHET_STATE") or "/state")
     os.execvp(command[0], command)
 

@@ -73,6 +73,24 @@ def test_its_options_are_those_of_the_command() -> None:
     assert {"-c", "--stage", "--host", "--port"} <= known
 
 
+@pytest.mark.parametrize(
+    ("address", "whole"),
+    [
+        (
+            "postgresql://ratchet_gateway@/ratchet?host=/cloudsql/a:b:c",
+            "postgresql://ratchet_gateway:p%40%2Fw@/ratchet?host=/cloudsql/a:b:c",
+        ),
+        ("sqlite:////state/a.db", "sqlite:////state/a.db"),
+    ],
+)
+def test_a_password_of_its_own_becomes_part_of_the_address(started: Started, address: str, whole: str) -> None:
+    done = started.run(
+        "gateway.py", RATCHET_TASK="a.yaml", RATCHET_DATABASE_URL=address, RATCHET_GATEWAY_PASSWORD="p@/w"
+    )
+    assert f"RATCHET_DATABASE_URL={whole}\n" in done.stdout
+    assert "RATCHET_GATEWAY_PASSWORD" not in done.stdout
+
+
 def test_keys_that_are_named_are_asked_for(started: Started) -> None:
     assert started.options("--no-keys", RATCHET_TASK="a.yaml").endswith(" --no-keys")
     assert "--no-keys" not in started.options("--no-keys", RATCHET_TASK="a.yaml", RATCHET_API_KEYS_FILE="/keys/them")
@@ -138,7 +156,7 @@ def test_on_vertex_it_fetches_its_passwords_and_asks_no_keys(started: Started, v
     told = done.stdout.splitlines()
     assert told[1] == f"serve -c {ROOT}/configs/quickstart.yaml --host 0.0.0.0 --port 8080 --no-keys"
     assert "MLFLOW_TRACKING_PASSWORD=of MLFLOW_SERVING_PASSWORD" in told
-    assert "PGPASSWORD=of RATCHET_GATEWAY_PASSWORD" in told
+    assert "RATCHET_DATABASE_URL=postgresql://ratchet_gateway:of%20RATCHET_GATEWAY_PASSWORD@a/ratchet" in told
 
 
 def test_on_vertex_the_task_may_come_with_the_upload(started: Started, vertex: dict[str, str]) -> None:
@@ -146,7 +164,7 @@ def test_on_vertex_the_task_may_come_with_the_upload(started: Started, vertex: d
     assert done.returncode == 0, done.stderr
     file = Path(done.stdout.splitlines()[1].split()[2])
     assert file.is_relative_to(started.folder / "state") and file.read_text() == "name: of the bucket\n"
-    assert "PGPASSWORD" not in done.stdout, "no database was named"
+    assert "RATCHET_DATABASE_URL" not in done.stdout, "no database was named"
 
 
 def test_on_vertex_what_is_not_there_is_told_in_a_line(started: Started, vertex: dict[str, str]) -> None:

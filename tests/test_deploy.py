@@ -40,7 +40,10 @@ def place(tmp_path: Path) -> Path:
         "MLFLOW_SERVING_USERNAME=serving\nMLFLOW_SERVING_PASSWORD=reads-models\nRATCHET_GATEWAY_PASSWORD=writes-records\n"
     )
     (found / "api-keys").write_text("a hashed key\n")
-    (found / "deploy" / "gcp" / "values.local.sh").write_text(f'PROJECT="p"\nAPI_KEYS_FILE="{found / "api-keys"}"\n')
+    (found / "metrics-key").write_text("rk_metrics\n")
+    (found / "deploy" / "gcp" / "values.local.sh").write_text(
+        f'PROJECT="p"\nAPI_KEYS_FILE="{found / "api-keys"}"\nMETRICS_KEY_FILE="{found / "metrics-key"}"\n'
+    )
     return found
 
 
@@ -52,7 +55,9 @@ def applied(place: Path, step: str) -> dict[str, Any]:
     """What a step gives to the cluster, by kind."""
     done = gateway(place, step)
     assert done.returncode == 0, done.stderr
-    return {found["kind"]: found for found in yaml.safe_load_all((place / "seen.applied").read_text()) if found}
+    objects = [found for found in yaml.safe_load_all((place / "seen.applied").read_text()) if found]
+    secrets = {found["metadata"]["name"]: found for found in objects if found["kind"] == "Secret"}
+    return {found["kind"]: found for found in objects} | {"Secret": secrets}
 
 
 def require_valid(manifest: dict[str, Any]) -> None:
@@ -90,12 +95,13 @@ def test_every_manifest_of_the_folder_is_among_those_that_are_checked_here_and_i
 
 def test_what_goes_to_the_cluster_is_what_kubernetes_knows(place: Path) -> None:
     objects = applied(place, "gke")
-    for kind in ("Namespace", "Secret", "Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"):
+    for name in ("ratchet-model", "ratchet-model-metrics"):
+        require_valid(objects["Secret"][name])
+    checked = {"Namespace", "Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Role",
+               "RoleBinding"}  # fmt: skip
+    for kind in checked:
         require_valid(objects[kind])
-    assert set(objects) == {
-        "Namespace", "Secret", "Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler",
-        "PodMonitoring",
-    }  # fmt: skip
+    assert set(objects) == checked | {"Secret", "PodMonitoring"}
     assert "${" not in (place / "seen.applied").read_text(), "a name was not filled in"
 
 
@@ -153,6 +159,16 @@ def test_pods_are_added_by_the_requests_in_flight_that_the_gateway_counts(place:
     assert set(rule["resources"]["overrides"]) == {"namespace", "pod"}
 
 
+def test_who_collects_reads_the_key_for_that_and_no_other_secret(place: Path) -> None:
+    objects = applied(place, "gke")
+    (endpoint,) = objects["PodMonitoring"]["spec"]["endpoints"]
+    asked = endpoint["authorization"]["credentials"]["secret"]
+    assert objects["Secret"][asked["name"]]["stringData"] == {asked["key"]: "rk_metrics"}
+    (rule,) = objects["Role"]["rules"]
+    assert (rule["resources"], rule["resourceNames"], rule["verbs"]) == (["secrets"], [asked["name"]], ["get"])
+    assert objects["RoleBinding"]["roleRef"]["name"] == objects["Role"]["metadata"]["name"]
+
+
 def test_kserve_gets_a_pod_that_kubernetes_knows_and_its_own_words_around_it(place: Path) -> None:
     service = applied(place, "kserve")["InferenceService"]
     assert service["apiVersion"] == "serving.kserve.io/v1beta1" and set(service) == {
@@ -200,31 +216,40 @@ def test_cloud_run_gets_what_its_api_reads_and_scales_by_concurrency(place: Path
 
 def test_all_places_run_one_image_and_no_manifest_holds_a_password(place: Path) -> None:
     objects = applied(place, "gke")
-    secret = objects["Secret"]["stringData"]
-    assert secret == {
-        "MLFLOW_TRACKING_PASSWORD": "reads-models", "PGPASSWORD": "writes-records", "api-keys": "a hashed key",
-    }  # fmt: skip
+    (container,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    (own,) = {entry["name"] for entry in secrets_of(container).values()}
+    secret = objects["Secret"][own]["stringData"]
+    passwords = {"MLFLOW_TRACKING_PASSWORD": "reads-models", "RATCHET_GATEWAY_PASSWORD": "writes-records"}
+    assert secret == passwords | {"api-keys": "a hashed key"}
     containers = [pod["containers"][0] for pod in pods(place).values()]
     containers.append(cloud_run(place)["spec"]["template"]["spec"]["containers"][0])
     assert len({container["image"] for container in containers}) == 1
     for container in containers:
-        assert set(secrets_of(container)) == {"MLFLOW_TRACKING_PASSWORD", "PGPASSWORD"}
+        assert set(secrets_of(container)) == {"MLFLOW_TRACKING_PASSWORD", "RATCHET_GATEWAY_PASSWORD"}
         asks_keys = values(container).get("RATCHET_API_KEYS_FILE") == KEYS
         assert asks_keys != ("--no-keys" in container.get("command", ())), "keys, or somebody in front"
         assert re.match(r"postgresql://ratchet_gateway@", values(container)["RATCHET_DATABASE_URL"])
     for pod in pods(place).values():
         references = secrets_of(pod["containers"][0]).values()
-        assert {entry["name"] for entry in references} == {objects["Secret"]["metadata"]["name"]}
+        assert {entry["name"] for entry in references} == {own}
         assert {entry["key"] for entry in references} < set(secret)
     assert not [word for word in ("reads-models", "writes-records") if word in (place / "seen").read_text()]
 
 
-def test_without_keys_nothing_reaches_the_cluster(place: Path) -> None:
-    (place / "deploy" / "gcp" / "values.local.sh").write_text("")
-    done = gateway(place, "gke")
+@pytest.mark.parametrize(
+    ("step", "lacks", "told"),
+    [
+        ("kserve", "API_KEYS_FILE", "name who may ask the gateway"),
+        ("gke", "METRICS_KEY_FILE", "name a key with the scope admin, by which /metrics is read"),
+    ],
+)
+def test_without_keys_nothing_reaches_the_cluster(place: Path, step: str, lacks: str, told: str) -> None:
+    with (place / "deploy" / "gcp" / "values.local.sh").open("a") as values_there:
+        values_there.write(f'{lacks}=""\n')
+    done = gateway(place, step)
     assert done.returncode == 1
-    assert done.stderr == "API_KEYS_FILE (''): no such file; name the gateway's keys in deploy/gcp/values.local.sh\n"
-    assert not (place / "seen.applied").exists()
+    assert done.stderr == f"{lacks} (''): no such file; {told} in deploy/gcp/values.local.sh\n"
+    assert not (place / "seen").exists()
 
 
 def test_vertex_is_told_ports_and_routes_and_a_person_what_comes_next(place: Path) -> None:

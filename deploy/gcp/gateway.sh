@@ -32,19 +32,30 @@ run() {
   echo "who may call it: gcloud run services add-iam-policy-binding $SERVING --role roles/run.invoker --member …"
 }
 
-cluster() { # its namespace, and the passwords and keys, through pipes: a command line is for everybody to read
-  if [ ! -s "${API_KEYS_FILE:-}" ]; then
-    echo "API_KEYS_FILE ('${API_KEYS_FILE:-}'): no such file; name the gateway's keys in deploy/gcp/values.local.sh" >&2
+need() { # need NAME WHAT: a file that values.local.sh names
+  if [ ! -s "${!1:-}" ]; then
+    echo "$1 ('${!1:-}'): no such file; name $2 in deploy/gcp/values.local.sh" >&2
     return 1
   fi
-  gcloud container clusters get-credentials "$CLUSTER" --project "$PROJECT" --location "$REGION"
-  kubectl create namespace "$NAMESPACE" --dry-run=client --output yaml | kubectl apply --filename -
+}
+
+secret() { # secret NAME KEY=FILE...: through pipes, for a command line is for everybody to read
+  local name="$1" word words=()
+  shift
+  for word in "$@"; do words+=(--from-file "$word"); done
+  kubectl create secret generic "$name" --namespace "$NAMESPACE" --dry-run=client --output yaml "${words[@]}" |
+    kubectl apply --filename -
+}
+
+cluster() { # its namespace, the passwords and the keys
+  need API_KEYS_FILE "who may ask the gateway"
   local reader database
   reader="$(value MLFLOW_SERVING_PASSWORD)"
   database="$(value RATCHET_GATEWAY_PASSWORD)"
-  kubectl create secret generic "$SERVING" --namespace "$NAMESPACE" --dry-run=client --output yaml \
-    --from-file MLFLOW_TRACKING_PASSWORD=<(printf %s "$reader") --from-file PGPASSWORD=<(printf %s "$database") \
-    --from-file "api-keys=$API_KEYS_FILE" | kubectl apply --filename -
+  gcloud container clusters get-credentials "$CLUSTER" --project "$PROJECT" --location "$REGION"
+  kubectl create namespace "$NAMESPACE" --dry-run=client --output yaml | kubectl apply --filename -
+  secret "$SERVING" MLFLOW_TRACKING_PASSWORD=<(printf %s "$reader") RATCHET_GATEWAY_PASSWORD=<(printf %s "$database") \
+    "api-keys=$API_KEYS_FILE"
 }
 
 applied() { # applied FILE...
@@ -57,7 +68,9 @@ applied() { # applied FILE...
 }
 
 gke() {
+  need METRICS_KEY_FILE "a key with the scope admin, by which /metrics is read"
   cluster
+  secret "$SERVING-metrics" key=<(tr -d '\n' < "$METRICS_KEY_FILE")
   applied "$root/deploy/gke/gateway.yaml" "$root/deploy/gke/monitoring.yaml"
   echo "once a cluster: helm install prometheus-adapter prometheus-community/prometheus-adapter -f deploy/gke/adapter.yaml"
 }

@@ -17,5 +17,6 @@ STAGE="Production"
 CLUSTER="ratchet"                         # of GKE, in REGION, in NETWORK
 NAMESPACE="ratchet"                       # on it
 API_KEYS_FILE=""                          # on this machine: who may ask the gateway on GKE and KServe
+METRICS_KEY_FILE=""                       # a key of theirs, as it is sent, by which /metrics is read on GKE
 ARTIFACTS=""                              # gs://a-folder for the task, where Vertex AI is not to use the one in the image
 TRAINING_MACHINE="n2-standard-8"

@@ -36,7 +36,7 @@ def task(folder: str) -> str:
 if __name__ == "__main__":
     os.environ["MLFLOW_TRACKING_PASSWORD"] = secret("MLFLOW_SERVING_PASSWORD")
     if os.environ.get("RATCHET_DATABASE_URL"):
-        os.environ["PGPASSWORD"] = secret("RATCHET_GATEWAY_PASSWORD")
+        os.environ["RATCHET_GATEWAY_PASSWORD"] = secret("RATCHET_GATEWAY_PASSWORD")
     if folder := os.environ.get("AIP_STORAGE_URI"):
         os.environ["RATCHET_TASK"] = task(folder)
     gateway.main(["--no-keys", *sys.argv[1:]])

@@ -8,11 +8,11 @@
 #   ratchet_owner       owns `ratchet` and its tables: for `ratchet migrate`, nobody works with it
 #   ratchet_scientist   studies and locks; reads the ledger
 #   ratchet_promoter    what ratchet_scientist may, and appends to the ledger: this role makes a promoter
-#   ratchet_gateway     what the gateway needs: requests, outcomes, rollouts; `ratchet migrate` says on which tables
+#   ratchet_gateway     keeps requests, answers and outcomes; reads the ledger: the gateway alone
 set -euo pipefail
 
-: "${MLFLOW_DB_PASSWORD:?}" "${RATCHET_OWNER_PASSWORD:?}" "${RATCHET_SCIENTIST_PASSWORD:?}" "${RATCHET_PROMOTER_PASSWORD:?}"
-: "${RATCHET_GATEWAY_PASSWORD:?}"
+: "${MLFLOW_DB_PASSWORD:?}" "${RATCHET_OWNER_PASSWORD:?}" "${RATCHET_SCIENTIST_PASSWORD:?}" "${RATCHET_PROMOTER_PASSWORD:?}" \
+  "${RATCHET_GATEWAY_PASSWORD:?}"
 
 if [ "$(psql --no-psqlrc -At --username "${POSTGRES_USER:-postgres}" --dbname postgres \
   --command "SELECT 1 FROM pg_roles WHERE rolname = 'mlflow'")" = 1 ]; then
