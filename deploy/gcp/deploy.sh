@@ -9,21 +9,15 @@
 # ShellCheck, and tested with stand-ins for Google's commands. Read a step before you run it; it costs money (Cloud SQL
 # above all) as long as it stands.
 set -euo pipefail
-here="$(cd "$(dirname "$0")" && pwd)"
-root="$(cd "$here/../.." && pwd)"
-# shellcheck source=deploy/gcp/values.sh
-. "$here/values.sh"
-# shellcheck disable=SC1091
-if [ -e "$here/values.local.sh" ]; then . "$here/values.local.sh"; fi
+# shellcheck source=deploy/gcp/known.sh
+. "$(dirname "$0")/known.sh"
 
-there() { "$@" > /dev/null 2>&1; }
 joined() { (IFS=, && echo "$*"); }
-account() { echo "$1@$PROJECT.iam.gserviceaccount.com"; }
-instance() { echo "$PROJECT:$REGION:$DATABASE"; }
 
 services() {
   gcloud services enable --project "$PROJECT" run.googleapis.com sqladmin.googleapis.com secretmanager.googleapis.com \
-    artifactregistry.googleapis.com cloudbuild.googleapis.com aiplatform.googleapis.com storage.googleapis.com
+    artifactregistry.googleapis.com cloudbuild.googleapis.com aiplatform.googleapis.com storage.googleapis.com \
+    container.googleapis.com
 }
 
 bucket() { # one set of rights for all objects, old versions kept for 90 days
@@ -71,13 +65,8 @@ accounts() { # the server writes the bucket; who trains and who serves have no r
     --member "serviceAccount:$(account "$SERVER")"
   gcloud projects add-iam-policy-binding "$PROJECT" --role roles/cloudsql.client --condition None \
     --member "serviceAccount:$(account "$SERVER")"
-}
-
-value() { # of a name in .env
-  local found
-  found="$(sed -n "s/^$1=//p" "$root/.env")"
-  [ -n "$found" ] || { echo "$root/.env: $1 is missing or empty" >&2 && return 1; }
-  echo "$found"
+  gcloud projects add-iam-policy-binding "$PROJECT" --role roles/cloudsql.client --condition None \
+    --member "serviceAccount:$(account "$SERVING")"
 }
 
 secret() { # secret NAME ACCOUNT...: takes the value from .env, and lets the accounts read it
@@ -101,6 +90,7 @@ secrets() {
   secret RATCHET_SCIENTIST_PASSWORD "$TRAINER"
   secret MLFLOW_TRAINER_PASSWORD "$TRAINER"
   secret MLFLOW_SERVING_PASSWORD "$SERVING"
+  secret RATCHET_GATEWAY_PASSWORD "$SERVING"
 }
 
 tracking() { # Cloud Run reaches Cloud SQL through a socket below /cloudsql
@@ -115,26 +105,16 @@ tracking() { # Cloud Run reaches Cloud SQL through a socket below /cloudsql
       MLFLOW_FLASK_SERVER_SECRET_KEY=MLFLOW_FLASK_SERVER_SECRET_KEY:latest)"
 }
 
-server_url() { gcloud run services describe "$SERVER" --project "$PROJECT" --region "$REGION" --format 'value(status.url)'; }
-
-model() {
-  gcloud run deploy "$SERVING" --project "$PROJECT" --region "$REGION" --image "$IMAGE" \
-    --service-account "$(account "$SERVING")" --memory 2Gi --cpu 1 --min-instances 1 --port 5001 \
-    --no-allow-unauthenticated --command bash \
-    --args "-c,cd /tmp && exec ratchet serve -c /ratchet/$TASK --stage $STAGE --host 0.0.0.0 --port 5001" \
-    --set-env-vars "MLFLOW_TRACKING_URI=$(server_url),MLFLOW_TRACKING_USERNAME=$(value MLFLOW_SERVING_USERNAME)" \
-    --set-secrets "MLFLOW_TRACKING_PASSWORD=MLFLOW_SERVING_PASSWORD:latest"
-}
+model() { "$here/gateway.sh" run; }
 
 train() { # the same container as a custom job of Vertex AI, instead of training at home: up to evaluate; it joins the database's network
-  local job address number
+  local job address network
   job="$(mktemp)"
-  number="$(gcloud projects describe "$PROJECT" --format 'value(projectNumber)')"
-  address="$(gcloud sql instances describe "$DATABASE" --project "$PROJECT" --format json | python3 -c \
-    'import json, sys; print(*(a["ipAddress"] for a in json.load(sys.stdin)["ipAddresses"] if a["type"] == "PRIVATE"))')"
+  network="$(network)"
+  address="$(database_address)"
   cat > "$job" <<JOB
 serviceAccount: $(account "$TRAINER")
-network: projects/$number/global/networks/$NETWORK
+network: $network
 workerPoolSpecs:
   - replicaCount: 1
     machineSpec: {machineType: $TRAINING_MACHINE}
