@@ -15,6 +15,8 @@ import httptools
 import numpy as np
 import uvloop
 
+LONGEST_S = 60
+
 
 @dataclass
 class Seen:
@@ -69,6 +71,13 @@ class Client(asyncio.Protocol):
         if self.answer and not self.answer.done():
             self.answer.set_result(status)
 
+    def give_up(self) -> None:
+        """Wait no longer."""
+        if self.answer and not self.answer.done():
+            self.answer.set_exception(TimeoutError(f"no answer within {LONGEST_S} s"))
+        if self.transport:
+            self.transport.abort()
+
     def connection_lost(self, error: Exception | None) -> None:
         """Lose the connection."""
         self.transport = None
@@ -107,7 +116,9 @@ async def _one(target: Target, client: Client | None, request: bytes, seen: Seen
         client.answer = loop.create_future()
         assert client.transport
         client.transport.write(request)
+        timer = loop.call_later(LONGEST_S, client.give_up)
         status = await client.answer
+        timer.cancel()
     except OSError as error:
         seen.statuses[0] += 1
         seen.broken.append(f"{type(error).__name__}: {error}")

@@ -40,12 +40,12 @@ BIN = Path(sys.executable).parent
 
 
 @contextmanager
-def up(*words: object, cwd: Path, env: dict[str, str], log: Path) -> Iterator[Callable[[], str]]:
-    """Run a server, its words in a file; yield what returns its first line."""
+def up(*words: object, cwd: Path, env: dict[str, str], log: Path) -> Iterator[None]:
+    """Run a server; its words go to a file."""
     with log.open("wb") as out:
-        process = subprocess.Popen([*map(str, words)], cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=out, text=True)
+        process = subprocess.Popen([*map(str, words)], cwd=cwd, env=env, stdout=out, stderr=out)
     try:
-        yield lambda: process.stdout.readline() if process.stdout else ""
+        yield
     finally:
         process.terminate()
         process.wait(60)
@@ -137,7 +137,10 @@ def measure(seconds: float, rounds: int) -> dict[str, Any]:
                     for name, url in urls.items():
                         if load.endswith("/s") and name in ("stock", "bare") and load != "40/s":
                             continue  # they cannot answer so many: their queue would only grow
-                        seen.setdefault(load, {}).setdefault(name, []).append(figures(run(f"{url}/invocations")))
+                        found = run(f"{url}/invocations")
+                        seen.setdefault(load, {}).setdefault(name, []).append(figures(found))
+                        told = f"{found.per_s:,.0f}/s, {found.failed} failed {found.broken[:1]}"
+                        print(f"{load}, {name}: {told}", file=sys.stderr, flush=True)
     finally:
         shutil.rmtree(place)
     return {load: {name: median(each) for name, each in found.items()} for load, found in seen.items()}
