@@ -51,7 +51,7 @@ def empirical_bernstein(stream, alpha):
 
 
 def normal_mixture(stream, alpha, best_at):
-    """Two-sided normal mixture, Howard et al. 2021, eq. (14), for losses in [0, 1]: sub-Gaussian, variance 1/4."""
+    """Two-sided normal mixture of Howard et al. 2021, for losses in [0, 1]: sub-Gaussian, variance 1/4."""
     n = np.arange(1, len(stream) + 1)
     v = n / 4
     rho = best_at / 4 / (2 * np.log(1 / alpha) + np.log(1 + 2 * np.log(1 / alpha)))
@@ -61,7 +61,7 @@ def normal_mixture(stream, alpha, best_at):
 
 
 def stitched(stream, alpha):
-    """Two-sided stitched sub-Gaussian bound, Howard et al. 2021, eq. (2), of variance process n / 4."""
+    """The stitched sub-Gaussian bound in the introduction of Howard et al. 2021, for variance n / 4."""
     n = np.arange(1, len(stream) + 1)
     v = np.maximum(n / 4, 1.0)
     half = 1.7 * np.sqrt(v * (np.log(np.log(2 * v)) + 0.72 * np.log(5.2 / (alpha / 2)))) / n
