@@ -55,15 +55,22 @@ def evidence(tally: Tally, above: float, smallest: float) -> np.ndarray:
     low, high = max(0.0, -above), min(1.0, 1.0 - above)
     if low > high:  # no two means differ by more than 1: the claim cannot be wrong, or cannot be right
         return np.full(len(tally.champion), -np.inf if above > 0 else np.inf)
-    means = _places(tally, above)
-    for _ in range(3):  # of the wealth over b, ever nearer to its least
+    means = _places(tally, above, low, high)
+    for _ in range(3):  # of the wealth over b, ever nearer to its least; it may have two dips
         means = np.clip(means, low, high)
         found = wealth(tally, means, above, smallest)
-        at = found.argmin(axis=1)
-        least = np.take_along_axis(found, at[:, None], 1)[:, 0]
-        ends = [np.take_along_axis(means, np.clip(at + by, 0, means.shape[1] - 1)[:, None], 1) for by in (-1, 1)]
-        means = ends[0] + (ends[1] - ends[0]) * np.linspace(0, 1, 13)
-    return np.asarray(least)
+        dips = _dips(found)
+        ends = [np.take_along_axis(means, np.clip(dips + by, 0, means.shape[1] - 1), 1) for by in (-1, 1)]
+        near = ends[0][:, :, None] + (ends[1] - ends[0])[:, :, None] * np.linspace(0, 1, 13)
+        means = near.reshape(len(means), -1)
+    return np.asarray(found.min(axis=1))
+
+
+def _dips(found: np.ndarray) -> np.ndarray:
+    """Return where the two lowest of the local least values are, (R, 2)."""
+    edge = np.full((len(found), 1), np.inf)
+    left, right = np.hstack([edge, found[:, :-1]]), np.hstack([found[:, 1:], edge])
+    return np.argsort(np.where((found <= left) & (found <= right), found, np.inf), axis=1)[:, :2]
 
 
 def wealth(tally: Tally, means: np.ndarray, above: float, smallest: float) -> np.ndarray:
@@ -71,10 +78,9 @@ def wealth(tally: Tally, means: np.ndarray, above: float, smallest: float) -> np
     on = stakes(smallest)[:, None, None]
     b = np.clip(means, TINY, 1 - TINY)
     a = np.clip(means + above, TINY, 1 - TINY)
-    of_challenger = np.minimum(on / (a * (1 - a)), CAP / a)
-    of_champion = np.minimum(on / (b * (1 - b)), CAP / (1 - b))
+    of_challenger, of_champion = _below(on / (a * (1 - a)), CAP / a), _below(on / (b * (1 - b)), CAP / (1 - b))
     # At the least favourable pair the stakes of both arms, each by its number of rows, are equal.
-    linked = np.minimum(tally.odds * of_challenger, CAP / (1 - b))
+    linked = _below(tally.odds * of_challenger, CAP / (1 - b))
     up = _log_wealth(tally.values, tally.challenger, a, of_challenger)
     together = up + _log_wealth(tally.values, tally.champion, b, -linked)
     down = _log_wealth(tally.values, tally.champion, b, -of_champion)
@@ -84,6 +90,11 @@ def wealth(tally: Tally, means: np.ndarray, above: float, smallest: float) -> np
     return np.asarray(np.logaddexp(staked, np.log(IDLE)))
 
 
+def _below(stake: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Return a stake that nears its most without reaching it, smoothly, so that the least wealth is easy to find."""
+    return np.asarray(1 / np.sqrt(1 / (stake * stake) + 1 / (most * most)))
+
+
 def one_mean(values: np.ndarray, seen: np.ndarray, means: np.ndarray, smallest: float) -> np.ndarray:
     """Return the log wealth against `the mean is m` or lower, for each m: (G,).
 
@@ -91,7 +102,7 @@ def one_mean(values: np.ndarray, seen: np.ndarray, means: np.ndarray, smallest: 
     """
     m = np.clip(means, TINY, 1 - TINY)[None, :]
     on = stakes(smallest)[:, None, None]
-    found = _log_wealth(values, seen[None, :], m, np.minimum(on / (m * (1 - m)), CAP / m))
+    found = _log_wealth(values, seen[None, :], m, _below(on / (m * (1 - m)), CAP / m))
     return np.asarray(_log_sum(found)[0] - np.log(len(on)))
 
 
@@ -111,9 +122,11 @@ def _log_wealth(values: np.ndarray, seen: np.ndarray, mean: np.ndarray, stake: n
     return total
 
 
-def _places(tally: Tally, above: float) -> np.ndarray:
+def _places(tally: Tally, above: float, low: float, high: float) -> np.ndarray:
     """Return where the least wealth is looked for first, (R, G), rising: everywhere, and closely about both means."""
-    everywhere = np.broadcast_to(np.linspace(0, 1, 21) - min(above, 0), (len(tally.champion), 21))
+    # Denser at the ends, where the stakes change fast.
+    spread = low + (high - low) * (1 - np.cos(np.linspace(0, np.pi, 29))) / 2
+    everywhere = np.broadcast_to(spread, (len(tally.champion), 29))
     near = np.linspace(-1, 1, 17) * np.abs(np.linspace(-1, 1, 17)) * 6
     parts = [everywhere]
     for seen, shift in ((tally.champion, 0.0), (tally.challenger, above)):

@@ -41,11 +41,12 @@ def _is_missing(value: Any) -> bool:
 class Calls:
     """Calls that failed (loss 1) and that did not (0).
 
-    whole: since the start; recent: of the present window; window: its number.
+    whole: since the start; recent: of the present window; last: of the one before; window: the present one's number.
     """
 
     whole: Streams = NOTHING
     recent: Streams = NOTHING
+    last: Streams = NOTHING
     window: int = 1
 
 
@@ -60,13 +61,13 @@ def calls(before: Calls, failed: Sequence[bool], arms: Sequence[str], percents: 
     nth = before.recent.rows(CHALLENGER) + np.cumsum(np.array(arms) == CHALLENGER)
     # A call that comes when the window is full opens the next one.
     place = np.concatenate([[before.recent.rows(CHALLENGER)], nth[:-1]])[: len(failures)] // WINDOW
-    recent, window = before.recent, before.window
+    recent, last, window = before.recent, before.last, before.window
     for full in np.unique(place).tolist():
         here = np.flatnonzero(place == full).tolist()
         if before.window + full > window:
-            recent, window = NOTHING, before.window + full
+            recent, last, window = NOTHING, recent, before.window + full
         recent = sequential.add(recent, failures[here], [arms[at] for at in here], shares[here].tolist())
-    return Calls(everything, recent, window)
+    return Calls(everything, recent, last, window)
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,14 @@ class Pace:
     """Times of answers held against each other. pending: the champion's last ones, in ms, that were not used yet.
 
     whole, recent: how many of the challenger's answers took (longer than allowed, not longer), since the start and in
-    the window; window: its number; ratio: what is allowed.
+    the window; last: in the window before; window: the present one's number; ratio: what is allowed.
     """
 
     ratio: float
     pending: tuple[float, ...] = ()
     whole: tuple[int, int] = (0, 0)
     recent: tuple[int, int] = (0, 0)
+    last: tuple[int, int] = (0, 0)
     window: int = 1
 
 
@@ -90,6 +92,7 @@ def pace(before: Pace, latencies_ms: Sequence[float], arms: Sequence[str]) -> Pa
     A call that was given up as too slow counts with the time it was given.
     """
     pending, (slow, fast), recent, window = list(before.pending), before.whole, before.recent, before.window
+    last = before.last
     for latency_ms, arm in zip(latencies_ms, arms, strict=True):
         if math.isnan(latency_ms):
             continue
@@ -99,9 +102,9 @@ def pace(before: Pace, latencies_ms: Sequence[float], arms: Sequence[str]) -> Pa
             longer = int(latency_ms > before.ratio * _middle(pending) * (1 + SAME))
             slow, fast, pending = slow + longer, fast + 1 - longer, []
             if sum(recent) >= PACE_WINDOW:
-                recent, window = (0, 0), window + 1
+                recent, last, window = (0, 0), recent, window + 1
             recent = (recent[0] + longer, recent[1] + 1 - longer)
-    return Pace(before.ratio, tuple(pending), (slow, fast), recent, window)
+    return Pace(before.ratio, tuple(pending), (slow, fast), recent, last, window)
 
 
 def _middle(times: Sequence[float]) -> float:
@@ -131,14 +134,20 @@ class Finding:
 def errors(made: Calls, max_more: float) -> Finding:
     """Return whether the challenger's share of failed calls is beyond the champion's by more than `max_more`."""
     smallest = max(max_more, SMALLEST_ERROR)
-    whole, recent = (_more(streams, max_more, smallest) for streams in (made.whole, made.recent))
-    return _twice(whole, recent, made.window)
+    found = [_more(streams, max_more, smallest) for streams in (made.whole, made.recent, made.last)]
+    return _strongest(found, made.window)
 
 
-def _twice(whole: Finding, recent: Finding, window: int) -> Finding:
-    """Return the finding of all calls, with the evidence of both tests; the figures are those of the stronger one."""
-    halves = (whole.surely - math.log(2), recent.surely - math.log(2 * window * (window + 1)))
-    return replace(whole if halves[0] >= halves[1] else recent, surely=max(halves))
+def _strongest(found: Sequence[Finding], window: int) -> Finding:
+    """Return the finding of all calls, or of a window where that tells more, at its part of the level.
+
+    found: of all calls, of the present window, and of the one before, which a look may have missed the end of.
+    """
+    whole, *recent = found
+    parts = [math.log(2 * number * (number + 1)) for number in (window, max(window - 1, 1))]
+    judged = [replace(each, surely=each.surely - part) for each, part in zip(recent, parts, strict=True)]
+    best = max([replace(whole, surely=whole.surely - math.log(2)), *judged], key=lambda each: each.surely)
+    return best if best.surely > 0 else replace(whole, surely=best.surely)
 
 
 def missing(awaited: Streams) -> Finding:
@@ -157,8 +166,8 @@ def _more(streams: Streams, bound: float, smallest: float) -> Finding:
 
 def slower(times: Pace) -> Finding:
     """Return whether the challenger is slower than allowed beside the champion more than half of the time."""
-    whole, recent = (_slower(*counts) for counts in (times.whole, times.recent))
-    return _twice(whole, recent, times.window)
+    found = [_slower(*counts) for counts in (times.whole, times.recent, times.last)]
+    return _strongest(found, times.window)
 
 
 def _slower(slow: int, fast: int) -> Finding:

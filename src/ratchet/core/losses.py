@@ -82,7 +82,7 @@ def losses(measure: Measure, answers: Sequence[Any], outcomes: Sequence[Any]) ->
 
 
 def _errors(values: np.ndarray, outcomes: np.ndarray, largest: float) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         off = np.abs(values - outcomes) / largest
     return np.where(np.isnan(off), np.nan, np.round(np.clip(off, 0, 1) * STEPS) / STEPS)
 

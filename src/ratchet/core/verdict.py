@@ -7,7 +7,7 @@ shared between them. What may abort is shared: most of alpha for outcomes, a par
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ratchet.config import Rollout
@@ -41,19 +41,21 @@ class Seen:
         return {
             "outcomes": self.outcomes.as_json(),
             "awaited": self.awaited.as_json(),
-            "calls": [calls.whole.as_json(), calls.recent.as_json(), calls.window],
-            "pace": [pace.ratio, list(pace.pending), list(pace.whole), list(pace.recent), pace.window],
+            "calls": [*(each.as_json() for each in (calls.whole, calls.recent, calls.last)), calls.window],
+            "pace": [pace.ratio, list(pace.pending), *map(list, (pace.whole, pace.recent, pace.last)), pace.window],
         }
 
     @staticmethod
     def from_json(found: Mapping[str, Any]) -> "Seen":
         """Return what `as_json` told."""
-        whole, recent, window = found["calls"]
-        ratio, pending, ever, lately, at = found["pace"]
+        *made, window = found["calls"]
+        ever, now, before = (Streams.from_json(each) for each in made)
+        ratio, pending, *counts, at = found["pace"]
+        whole, recent, last = ((slow, fast) for slow, fast in counts)
         return Seen(
-            Pace(ratio, tuple(pending), (ever[0], ever[1]), (lately[0], lately[1]), at),
+            Pace(ratio, tuple(pending), whole, recent, last, at),
             Streams.from_json(found["outcomes"]),
-            Calls(Streams.from_json(whole), Streams.from_json(recent), window),
+            Calls(ever, now, before, window),
             Streams.from_json(found["awaited"]),
         )
 
@@ -72,6 +74,19 @@ class Verdict:
     slower: Finding
     missing: Finding
     more_rows: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same as plain values; what is not known is None."""
+        found: dict[str, Any] = _plain(asdict(self))
+        return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def judge(terms: Rollout, measure: Measure, seen: Seen, at_share_s: float, since_outcome_s: float | None) -> Verdict:
