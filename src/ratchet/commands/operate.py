@@ -76,7 +76,9 @@ def _gateway(
                 f"{session.task.name}: {which} answers at {url}/invocations, the page is {url}/; Ctrl-C stops it"
             )
 
-    front.serve(session, front.Front(Listening(host, port), How(env_manager, stage.capitalize()), is_open), up)
+    front.serve(
+        session, front.Front(Listening(host, port), How(env_manager, stage.capitalize(), waits=False), is_open), up
+    )
 
 
 def _bare(session: "Session", stage: str, address: "Address", env_manager: str, as_json: bool) -> None:

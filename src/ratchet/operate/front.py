@@ -4,11 +4,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from ratchet.errors import Away, ConfigError, RatchetError, ServerError
 from ratchet.operate.gateway import How, supervised
+from ratchet.operate.modelservers import LONGEST_START_S
 from ratchet.operate.supervisor import Supervisor
 from ratchet.serving import bodies, outcomes, pages, server
 from ratchet.serving.apikeys import Keys
@@ -35,7 +37,8 @@ class Front:
 
 
 def serve(session: Session, front: Front, up: Callable[[str, Supervisor], None]) -> None:
-    """Answer until SIGTERM or SIGINT. up: called with the address once a model answers.
+    """Answer until SIGTERM or SIGINT. up: called with the address once a model answers, from another thread;
+    until then it listens and says that it is not ready.
 
     Raises RatchetError if no version is in the stage, the port is taken, or nobody would be asked for a key.
     """
@@ -45,12 +48,28 @@ def serve(session: Session, front: Front, up: Callable[[str, Supervisor], None])
     gateway = Gateway(session.task, recorder, meters)
     captures = session.task.serving.capture
     door = Door(gateway, keys, version("mlflow"), Truth(recorder, gateway) if captures else None)
+    door.hosts = frozenset(LOOPBACK) if keys.file is None and not front.is_open else frozenset()
     door.pages = pages.routes(door)
     for name, about in COUNTS.items():
         meters.gauge(f"ratchet_captured_{name}", about, lambda name=name: getattr(recorder, name))  # type: ignore[misc]
+    faults = list[RatchetError]()
+
+    def listens(supervisor: Supervisor, url: str) -> None:
+        threading.Thread(target=first, args=[supervisor, url], name="first", daemon=True).start()
+
+    def first(supervisor: Supervisor, url: str) -> None:
+        try:
+            supervisor.wait(LONGEST_START_S)
+            up(url, supervisor)
+        except RatchetError as error:
+            faults.append(error)
+            door.is_draining = True  # which ends it
+
     try:
         with supervised(session, gateway, front.how) as supervisor, _reread(keys, session):
-            server.run(door, front.at, lambda url: up(url, supervisor))
+            server.run(door, front.at, partial(listens, supervisor))
+        if faults:
+            raise faults[0]
     finally:
         recorder.close()
 

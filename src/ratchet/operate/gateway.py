@@ -21,18 +21,19 @@ WAIT_S = 120.0  # for a model server elsewhere to come up, before callers are to
 
 @dataclass(frozen=True)
 class How:
-    """How model servers are run. trial: see `Followed`."""
+    """How model servers are run. trial: see `Followed`; waits: the block begins when the first version answers."""
 
     env_manager: str = "local"
     stage: str = PRODUCTION
     trial: Callable[[], tuple[int, Trial] | None] = lambda: None
+    waits: bool = True
 
 
 @contextmanager
 def supervised(session: Session, gateway: Gateway, how: How) -> Iterator[Supervisor]:
     """Keep the versions in use up and the gateway told of them; a SIGINT or SIGTERM inside ends the block quietly.
 
-    The first version answers when the block begins; RATCHET_UPSTREAMS names servers that run elsewhere.
+    RATCHET_UPSTREAMS names servers that run elsewhere.
     Raises RatchetError if no version is in the stage, or it cannot be served.
     """
     named = upstreams()
@@ -55,7 +56,8 @@ def supervised(session: Session, gateway: Gateway, how: How) -> Iterator[Supervi
     supervisor = Supervisor(session, gateway, keep, want, Followed(how.stage, how.trial))
     try:
         supervisor.begin()
-        supervisor.wait(WAIT_S if named else modelservers.LONGEST_START_S)
+        if how.waits:
+            supervisor.wait(WAIT_S if named else modelservers.LONGEST_START_S)
         try:
             yield supervisor
         except KeyboardInterrupt:

@@ -42,13 +42,18 @@ class Outcomes(Protocol):
 
 @dataclass
 class Door:
-    """What the addresses share. pages: further addresses; outcomes: None where nothing is captured."""
+    """What the addresses share. pages: further addresses; outcomes: None where nothing is captured.
+
+    hosts: the names by which callers without a key may call it; none: any. A page of another site that has its own name
+    lead to this machine (DNS rebinding) is refused by them.
+    """
 
     gateway: Gateway
     keys: Keys
     mlflow: str
     outcomes: Outcomes | None = None
     pages: Sequence[BaseRoute] = ()
+    hosts: frozenset[str] = frozenset()
     waiting: int = 0
     is_draining: bool = False
     uploads: Uploads = field(init=False)
@@ -59,6 +64,8 @@ class Door:
     def require(self, headers: Mapping[bytes, bytes], scope: str) -> None:
         """Raise Problem unless the caller may do it."""
         if self.keys.file is None:
+            if self.hosts and _name(headers.get(b"host", b"").decode("latin-1")) not in self.hosts:
+                raise Problem(403, "without keys only this machine may ask, by its own name", closes=True)
             return
         scopes = self.keys.scopes(headers)
         if scopes is None:
@@ -76,6 +83,12 @@ class Door:
         kept = await asyncio.to_thread(self.outcomes.accept, body)
         self.gateway.meters.outcomes.inc(kept.get("accepted", 0))
         return kept
+
+
+def _name(host: str) -> str:
+    """Return a Host without its port."""
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdigit() else host).strip("[]").lower()
 
 
 def request_id(headers: Mapping[bytes, bytes]) -> str:
