@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -152,10 +151,7 @@ class Arms:
     ) -> None:  # fmt: skip
         version, names = side.backend.version, (reader or side.backend).signature.inputs
         if answers:
-            self.meters.rows.labels(version, side.arm).inc(len(answers))
-            if "label" in answers[0]:
-                for label, count in Counter([answer["label"] for answer in answers]).items():
-                    self.meters.decisions.labels(version, side.arm, label).inc(count)
+            self.meters.answered(version, side.arm, answers)
         taken_ms = (time.perf_counter() - request.began) * 1_000
         self.recorder.record(Call(
             request.id, request.at, version, side.arm, status, taken_ms,

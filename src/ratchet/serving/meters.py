@@ -1,6 +1,8 @@
 """What is counted, for Prometheus to read at /metrics. Each gateway has its own registry."""
 
-from collections.abc import Callable
+from collections import Counter as Tally
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -13,6 +15,7 @@ class Meters:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._children = dict[tuple[object, ...], Counter]()
         of = self.registry
         self.requests = Counter("ratchet_requests", "Requests by the status of their answer.", ["status"], registry=of)
         self.seconds = Histogram("ratchet_request_seconds", "Time of an answer.", buckets=SECONDS, registry=of)
@@ -21,6 +24,25 @@ class Meters:
         self.faults = Counter("ratchet_model_errors", "Calls that a version failed.", [*BY, "kind"], registry=of)
         self.outcomes = Counter("ratchet_outcomes", "Outcomes that came in and were new.", registry=of)
         self.shadow = Counter("ratchet_shadow_dropped", "Copies that a busy challenger did not get.", registry=of)
+
+    def answered(self, version: int, arm: str, answers: Sequence[Mapping[str, Any]]) -> None:
+        """Count rows that were answered, and how."""
+        self._labelled(self.rows, version, arm).inc(len(answers))
+        if "label" in answers[0]:
+            for label, count in Tally([answer["label"] for answer in answers]).items():
+                self._labelled(self.decisions, version, arm, label).inc(count)
+
+    def done(self, status: int, seconds: float) -> None:
+        """Count a request."""
+        self._labelled(self.requests, status).inc()
+        self.seconds.observe(seconds)
+
+    def _labelled(self, counter: Counter, *labels: object) -> Counter:
+        """A counter's child, found without the library's lock."""
+        found = self._children.get((counter, *labels))
+        if found is None:
+            found = self._children[(counter, *labels)] = counter.labels(*labels)
+        return found
 
     def gauge(self, name: str, about: str, read: Callable[[], float]) -> None:
         """Add a figure that is read when it is asked for."""

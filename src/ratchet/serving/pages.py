@@ -85,8 +85,7 @@ class Pages:
             return self._try(backend, form, problem, number=number)
         finally:
             door.waiting -= 1
-            door.gateway.meters.requests.labels(status).inc()
-            door.gateway.meters.seconds.observe(time.perf_counter() - began)
+            door.gateway.meters.done(status, time.perf_counter() - began)
         text = str(next(iter(record.values()))) if self.is_text else None
         answer = shown.shown(self.task, backend, json.loads(reply.body)["predictions"][0], text)
         return self._try(backend, form, answer=answer, reply=reply, number=number)
