@@ -20,8 +20,9 @@ def pipeline(scorer: Any, train: Any, target: Any, place: Path) -> None:
     booster = scorer.model.booster
     config = json.loads(booster.save_config())["learner"]["gradient_booster"]
     trees = config.get("tree_train_param") or config["gbtree"]["tree_train_param"]
-    texts = [name for name, kind in scorer.encoder.inputs.items() if kind == "text"]
-    numbers = [name for name, kind in scorer.encoder.inputs.items() if kind == "number"]
+    levels = {column.name for column in scorer.encoder.columns if column.levels}
+    texts = [name for name in scorer.encoder.inputs if name in levels]
+    numbers = [name for name in scorer.encoder.inputs if name not in levels]
     codes = ColumnTransformer(
         [("levels", OneHotEncoder(handle_unknown="ignore"), texts), ("is", "passthrough", numbers)]
     )
@@ -29,7 +30,9 @@ def pipeline(scorer: Any, train: Any, target: Any, place: Path) -> None:
         n_estimators=booster.num_boosted_rounds(), max_depth=int(trees["max_depth"]),
         learning_rate=float(trees["learning_rate"]), n_jobs=1,
     )  # fmt: skip
-    rows = train[[*texts, *numbers]].astype(dict.fromkeys(numbers, float))
+    rows = train[[*texts, *numbers]].astype(
+        {name: float for name, kind in scorer.encoder.inputs.items() if kind == "number"}
+    )
     made = make_pipeline(codes, learner).fit(rows, target)
     mlflow.sklearn.save_model(
         made, place, serialization_format="cloudpickle", signature=infer_signature(rows, made.predict(rows)),

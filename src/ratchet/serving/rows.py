@@ -49,7 +49,11 @@ class Reader:
         _require_list(records, key, "a list of objects, one a row")
         names, allowed, faults = self.names, self.allowed, list[Fault]()
         cells, known = list[Row](), frozenset(names)
+        in_order = list(names)
         for number, record in enumerate(records):
+            if type(record) is dict and list(record) == in_order:
+                cells.append(list(record.values()))
+                continue
             if type(record) is not dict:
                 faults.append(Fault(f"{key}[{number}]", f"expected an object, got {shown(record)}"))
             elif not record.keys() <= known:

@@ -179,22 +179,24 @@ class Upstream:
 def _answers(said: bytes, rows: int) -> list[dict[str, Any]]:
     """Return the predictions of a body; raise Faulty if they are none, or hold what is no number."""
     try:
-        answers = orjson.loads(said)["predictions"]  # which refuses NaN
-        is_whole = len(answers) == rows and all(map(_is_answer, answers))
-    except (ValueError, KeyError, TypeError):
+        answers: list[dict[str, Any]] = orjson.loads(said)["predictions"]  # which refuses NaN
+        is_whole = len(answers) == rows and isfinite(sum(map(_score, answers)))
+    except (ValueError, KeyError, TypeError, AttributeError):
         is_whole = False
     if not is_whole:
         raise Faulty("its answer is none")
-    return list(answers)
+    return answers
 
 
-def _is_answer(answer: dict[str, Any]) -> bool:
-    score = answer.get("probability", answer.get("value", 0.0))
-    if not isfinite(score):
-        return False
-    if spread := answer.get("probabilities"):
-        return all(map(isfinite, spread.values()))
-    return "label" in answer or "value" in answer
+def _score(answer: dict[str, Any]) -> float:
+    """Return the number in an answer; raise KeyError or TypeError where there is none."""
+    if "probability" in answer:
+        _ = answer["label"]
+        return float(answer["probability"])
+    if "value" in answer:
+        return float(answer["value"])
+    _ = answer["label"]
+    return float(sum(answer["probabilities"].values()))
 
 
 def _expire(waiting: _Waiting) -> None:
