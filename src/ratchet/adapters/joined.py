@@ -16,15 +16,27 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 LATEST = "ORDER BY o.at DESC, o.sequence DESC LIMIT 1"
-OWN = f"""SELECT o.sequence FROM outcomes o
-    WHERE o.task = r.task AND o.request_id = r.request_id AND o."row" = r."row" {LATEST}"""
-# A request that failed was no decision: what came true is of the last one that was.
-ENTITYS = f"""SELECT o.sequence FROM outcomes o
-    WHERE r.answer IS NOT NULL AND o.task = r.task AND o.entity = r.entity AND o.at >= r.at AND NOT EXISTS (
-      SELECT 1 FROM requests later WHERE later.task = r.task AND later.entity = r.entity
+
+
+def truth_of(outcomes: str = "", requests: str = "") -> str:
+    """Return the SQL of the number of the outcome of a request `r`.
+
+    outcomes, requests: the parameters up to whose numbers those tables are looked at; unset: all.
+    """
+    outcome = f"AND o.sequence <= :{outcomes}" if outcomes else ""
+    request = f"AND later.sequence <= :{requests}" if requests else ""
+    own = f"""SELECT o.sequence FROM outcomes o
+    WHERE o.task = r.task AND o.request_id = r.request_id AND o."row" = r."row" {outcome} {LATEST}"""
+    # A request that failed was no decision: what came true is of the last one that was.
+    entitys = f"""SELECT o.sequence FROM outcomes o
+    WHERE r.answer IS NOT NULL AND o.task = r.task AND o.entity = r.entity AND o.at >= r.at {outcome} AND NOT EXISTS (
+      SELECT 1 FROM requests later WHERE later.task = r.task AND later.entity = r.entity {request}
       AND later.at > r.at AND later.at <= o.at AND later.answer IS NOT NULL) {LATEST}"""
+    return f"coalesce(({own}), ({entitys}))"
+
+
 JOIN = f"""
-WITH found AS (SELECT r.*, coalesce(({OWN}), ({ENTITYS})) AS truth FROM requests r WHERE %s)
+WITH found AS (SELECT r.*, {truth_of()} AS truth FROM requests r WHERE %s)
 SELECT found.*, t.label AS outcome, t.at AS outcome_at FROM found LEFT JOIN outcomes t ON t.sequence = found.truth
 ORDER BY found.sequence"""
 # What may have changed since a place: new requests; requests that an outcome has come for; and, where a request came
@@ -85,9 +97,7 @@ def news(
     from sqlalchemy import text
 
     with connected(engine) as connection:
-        ends = [_end(connection, table, task, place, most)
-                for table, place in (("requests", since.requests), ("outcomes", since.outcomes))]  # fmt: skip
-        to = Place(*ends)
+        to = ends(connection, task, since, most)
         if to == since:
             return [], since
         condition = f"r.task = :task AND (({NEW}) OR ({OLD}))"
@@ -107,6 +117,12 @@ def now(engine: "sqlalchemy.Engine", task: str) -> Place:
         found = [connection.execute(text(query.format(table)), {"task": task}).scalar_one()
                  for table in ("requests", "outcomes")]  # fmt: skip
         return Place(*found)
+
+
+def ends(connection: "sqlalchemy.Connection", task: str, since: Place, most: int) -> Place:
+    """Return the place after the next requests and outcomes, so many of each."""
+    return Place(_end(connection, "requests", task, since.requests, most),
+                 _end(connection, "outcomes", task, since.outcomes, most))  # fmt: skip
 
 
 def _end(connection: "sqlalchemy.Connection", table: str, task: str, place: int, most: int) -> int:

@@ -139,7 +139,7 @@ def _empty() -> pa.RecordBatch:
 
 def _answered(answer: Mapping[str, Any] | None) -> dict[str, Any]:
     """The fields of an answer as columns: predicted_label, predicted_probabilities.CLASS."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in (answer or {}).items():
         if isinstance(value, dict):
             found |= {f"predicted_{name}.{inner}": each for inner, each in value.items()}
