@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import arrivals, captured, database, process, rollouts
@@ -19,7 +20,7 @@ from ratchet.core import health, history, rollout, verdict
 from ratchet.core.ledger import Entry
 from ratchet.core.rollout import SHADOW, SHADOW_SHARE, Answered, Judged, Terms
 from ratchet.core.sequential import CHALLENGER, CHAMPION
-from ratchet.core.verdict import ABORT, ADVANCE, Verdict
+from ratchet.core.verdict import ABORT, ADVANCE, HOLD, Verdict
 from ratchet.errors import Away
 from ratchet.settings import Settings
 from ratchet.stages import PRODUCTION, STAGING
@@ -70,6 +71,9 @@ class Looker:
     task: str
     is_behind: bool = False
     judged_at: float = -math.inf
+    ends: tuple[float, float] = (-1.0, 1.0)
+    ends_at: float = -math.inf
+    ends_of: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     is_half_moved: bool = False
 
@@ -90,10 +94,21 @@ class Looker:
         judged, has_come = self._known(found, terms)
         if not has_come and time.monotonic() - self.judged_at < IDLE_S:
             return found
+        return self._acted(found, terms, judged, self._said(found, terms, judged, now), now)
+
+    def _said(self, found: Rollout, terms: Terms, judged: Judged, now: datetime) -> Verdict:
+        """Return the verdict; the bounds that it tells are found anew from time to time, and where it changes."""
+        heard_s = seconds(judged.heard_at, now) if judged.heard_at else None
+        judge = partial(verdict.judge, terms.rollout, terms.measure, judged.seen, seconds(found.share_since, now),
+                        heard_s)  # fmt: skip
         self.judged_at = time.monotonic()
-        said = verdict.judge(terms.rollout, terms.measure, judged.seen, seconds(found.share_since, now),
-                             seconds(judged.heard_at, now) if judged.heard_at else None)  # fmt: skip
-        return self._acted(found, terms, judged, said, now)
+        if self.judged_at - self.ends_at < KEPT_S and self.ends_of == found.id:
+            said = judge(self.ends)
+            if said.verdict == found.verdict and (found.state != RUNNING or said.verdict == HOLD):
+                return said
+        said = judge()
+        self.ends, self.ends_at, self.ends_of = (said.look.low, said.look.high), self.judged_at, found.id
+        return said
 
     def _ended_elsewhere(self, found: Rollout, now: datetime) -> Rollout | None:
         """End a rollout whose versions were moved, by the ledger; return it then."""

@@ -185,7 +185,6 @@ def promoted(session: Session, why: str = "") -> Promoted:
     Raises GateRefused with every reason, or where the rollout is not that far, or was stopped meanwhile.
     """
     engine, name = captured.engine(session.settings), session.task.name
-    stays = f"{name} version {{}} stays in Staging: its rollout"
 
     def claim() -> None:
         found = _open(engine, name)
