@@ -70,9 +70,7 @@ class Traffic:
         captured.append_outcomes(self.engine, self.task, outcomes)
         return theirs
 
-    def row(
-        self, found: Rollout, name: str, entity: str, arm: str, called: bool, how: Behaviour
-    ) -> dict[str, Any]:
+    def row(self, found: Rollout, name: str, entity: str, arm: str, called: bool, how: Behaviour) -> dict[str, Any]:
         fails = arm == "challenger" and self.draw.random() < how.fails
         probability = None if self.draw.random() < how.nan else 0.5
         return {

@@ -1,10 +1,10 @@
 """A rollout from its start to its end: what is let in, what is stopped, and what people and the ledger are told."""
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,9 @@ def test_a_better_challenger_reaches_production_by_itself_through_its_gates(
     ],
     ids=["errs", "answers NaN", "slow", "worse"],
 )
-def test_a_bad_challenger_is_aborted_at_its_first_share(how: Behaviour, told: str, look: Looker, traffic: Traffic) -> None:
+def test_a_bad_challenger_is_aborted_at_its_first_share(
+    how: Behaviour, told: str, look: Looker, traffic: Traffic
+) -> None:
     last, touched = until_over(look.look, traffic, how, count=200)
     assert (last.state, last.percent, last.verdict) == (ABORTED, 0, "abort")
     assert told in " ".join(last.reasons)
@@ -181,13 +183,7 @@ def test_nothing_is_stepped_up_without_outcomes(look: Looker, traffic: Traffic) 
 
 
 def test_a_feed_that_falls_silent_holds(look: Looker, traffic: Traffic) -> None:
-    found = now(look)
-    terms = core.thaw(found.terms)
-    silent = replace(terms.rollout.model_copy(update={"silence_s": 60.0}), **{}) if False else terms.rollout
-    assert silent.silence_s == 86_400
-    traffic.send(found, 1_500, Behaviour(right=0.95))
-    from datetime import UTC, datetime, timedelta
-
+    traffic.send(now(look), 1_500, Behaviour(right=0.95))
     after = look.look(datetime.now(UTC) + timedelta(days=2))
     assert after is not None
     assert (after.percent, after.verdict) == (5, "hold")
@@ -201,6 +197,7 @@ def test_while_the_database_is_away_the_share_stays_as_it_was(config: Path) -> N
     path = Path(Settings.from_env().database_url.removeprefix("sqlite:///"))
     path.rename(path.with_suffix(".away"))
     path.mkdir()
+    at.engine().dispose()  # what is open reads on
     with pytest.raises(ServerError):
         at.look()
     assert at.trial() == before
@@ -301,8 +298,7 @@ def test_an_abort_needs_neither_mlflow_nor_the_ledger(
     assert said.code == 0
     assert "the ledger has it later" in said.out
     assert now(look).state == ABORTED
-    monkeypatch.undo()
-    monkeypatch.chdir(config.parent)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{config.parent / 'mlflow.db'}")
     assert rollouts.is_owed(look.engine, "small")
     assert ratchet("rollout", "settle", "-c", config, "--json").json["entries"] == 1
     assert ratchet("rollout", "settle", "-c", config, "--json").json["entries"] == 0
@@ -365,13 +361,14 @@ def at_the_end(look: Looker) -> Rollout:
 
 
 def test_a_refusal_waits_and_is_tried_again_when_the_ledger_changes(
-    config: Path, look: Looker, ratchet: Say, monkeypatch: pytest.MonkeyPatch
+    config: Path, look: Looker, traffic: Traffic, ratchet: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = yaml.safe_load(config.read_text())
     config.write_text(yaml.safe_dump(said | {"approvals": {"production": 1}}))
-    at_the_end(look)
+    assert until_over(look.look, traffic, Behaviour(right=0.95), count=1_500)[0].state == WAITING
     at = Controller(config, Settings.from_env())
     monkeypatch.setattr(controller, "AGAIN_S", 0.0)
+    assert at.look() is not None
 
     def looked_until(is_done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 120
@@ -383,6 +380,7 @@ def test_a_refusal_waits_and_is_tried_again_when_the_ledger_changes(
     looked_until(lambda: "approvals 0 of 1" in " ".join(now(look).reasons))
     assert now(look).state == WAITING
     assert at.trial() is not None and at.trial()[1].percent == 100, "it keeps its share"  # type: ignore[index]
+    looked_until(lambda: at._child is None)
     for _ in range(3):
         at.look()
         assert at._child is None, "nothing has changed"
@@ -430,15 +428,12 @@ def test_a_shadow_ends_with_a_report_and_is_never_promoted(staged: Path, workpla
     assert trial is not None and trial[1].shadow and trial[1].percent == 0
     look = rolling.looker(Settings.from_env())
     traffic, found = Traffic(look.engine), now(look)
-    rows = []
-    for n in range(60):
-        for arm in ("champion", "shadow"):
-            rows.append(traffic.row(found, f"r{n}", f"e{n}", arm, n % 10 != 0 or arm == "champion", rolling.USUAL))
-    captured.append_rows(look.engine, rows)
+    captured.append_rows(look.engine, [
+        traffic.row(found, f"r{n}", f"e{n}", arm, n % 10 != 0 or arm == "champion", rolling.USUAL)
+        for n in range(60) for arm in ("champion", "shadow")
+    ])  # fmt: skip
     after = look.look()
     assert after is not None
     assert after.state == DONE
     assert after.reasons == ("60 calls of the shadow without a fault; it answers 90.0% of 60 rows like the champion",)
     assert moving.in_production(moving.session(config)) == [1]
-
-

@@ -30,6 +30,10 @@ class Streams:
         """Return how many rows of an arm count."""
         return sum(times for _, of, _, times in self.seen if of == arm)
 
+    def rows_at(self, arm: str, percent: float) -> int:
+        """Return how many of them there are at a share."""
+        return sum(times for share, of, _, times in self.seen if of == arm and share == percent)
+
     def mean(self, arm: str) -> float:
         """Return an arm's mean loss; NaN without a row."""
         total = sum(loss * times for _, of, loss, times in self.seen if of == arm)

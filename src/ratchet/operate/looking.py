@@ -248,6 +248,9 @@ def _decided(found: Rollout, terms: Terms, judged: Judged, said: Verdict, now: d
         return _of_shadow(found, terms, judged, now)
     if said.verdict != ADVANCE or found.state != RUNNING:
         return "", {}
+    here, needed = judged.seen.outcomes.rows_at(CHALLENGER, found.percent), terms.rollout.minimum_rows
+    if here < needed:  # what earlier shares have told is not enough for this one
+        return "", {"verdict": HOLD, "reasons": (f"{here:,} of {needed:,} rows with an outcome at this share",)}
     after = terms.after(found.percent)
     if after is None:
         return "", {"state": WAITING, "reasons": (LATER,)}

@@ -204,6 +204,7 @@ def promoted(session: Session, why: str = "") -> Promoted:
         found = _open(engine, name)
         if found.state not in (WAITING, PROMOTING):
             raise GateRefused(f"{name}: rollout {found.id} is {found.state} at {found.percent:g} %, not at its end")
+        settle(session)  # so that the ledger tells things in their order
         said = why or f"rollout {found.id} passed all shares"
         try:
             done = promote.promote(session, promote.Asked(number=found.challenger, why=said, claim=claim))
