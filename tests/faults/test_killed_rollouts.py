@@ -82,7 +82,7 @@ def promotes_again(at: Any) -> None:
     rollout.settle(at)
     entries = chronicle.all_entries(at.settings)
     assert moving.whole(entries)
-    assert chronicle.fault(at.client, at.settings, entries) is None
+    chronicle.require_whole(at.settings, entries)  # the runs' own notes lie in a folder that all copies share
     told = [e.change.action for e in entries if e.change.action.startswith("rollout-")]
     assert told == ["rollout-start", "rollout-step", "rollout-done"]
     goes_on(at)
