@@ -12,7 +12,7 @@ import pytest
 from ratchet.adapters import captured, rollouts
 from ratchet.adapters.rollouts import ABORTED, DONE, PROMOTING, RUNNING, WAITING
 from ratchet.core import rollout as core
-from ratchet.operate import rollout
+from ratchet.operate import rollout, settling
 from ratchet.steps import chronicle
 from tests import moving, rolling
 from tests.end_to_end.commands import run
@@ -79,7 +79,7 @@ def promotes_again(at: Any) -> None:
     if found and found.state != DONE:
         assert found.state == WAITING or (found.state == PROMOTING and look.is_half_moved)
         rollout.promoted(at)
-    rollout.settle(at)
+    settling.settle(at)
     entries = chronicle.all_entries(at.settings)
     assert moving.whole(entries)
     chronicle.require_whole(at.settings, entries)  # the runs' own notes lie in a folder that all copies share

@@ -23,10 +23,11 @@ def start(number: int | None, comment: str, as_json: bool, **options: Any) -> No
     """Begin: the terms of the file are frozen on the ledger, and the first share is let in."""
     from ratchet import console
     from ratchet.operate import rollout as operation
+    from ratchet.operate import settling
 
     with opened(as_json=as_json, **options) as session:
         found = operation.start(session, number, comment)
-        session.progress.note("its steps are on the ledger") if operation.settle(session) else None
+        settling.settle(session)
     if as_json:
         console.as_json(_told(found))
     else:
@@ -80,6 +81,7 @@ def _by_hand(action: str, config: str, as_json: bool, comment: str) -> None:
     from ratchet import console
     from ratchet.errors import RatchetError
     from ratchet.operate import rollout as operation
+    from ratchet.operate import settling
     from ratchet.settings import Settings
     from ratchet.taskfile import load
 
@@ -87,7 +89,7 @@ def _by_hand(action: str, config: str, as_json: bool, comment: str) -> None:
     later = ""
     try:
         with opened(config=config, as_json=as_json) as session:
-            operation.settle(session)
+            settling.settle(session)
     except RatchetError as error:
         later = f"the ledger has it later, from whoever may append next: {error}"
     if as_json:
@@ -133,10 +135,10 @@ def promote(comment: str, as_json: bool, **options: Any) -> None:
 def settle(as_json: bool, **options: Any) -> None:
     """Put on the ledger what was done by who may not append to it, and log the curve."""
     from ratchet import console
-    from ratchet.operate import rollout as operation
+    from ratchet.operate import settling
 
     with opened(as_json=as_json, **options) as session:
-        count = operation.settle(session)
+        count = settling.settle(session)
         if as_json:
             console.as_json({"task": session.task.name, "entries": count})
         else:

@@ -16,6 +16,7 @@ from ratchet.core.health import Pace
 from ratchet.core.losses import Measure, losses, measure_of
 from ratchet.core.sequential import CHALLENGER, CHAMPION
 from ratchet.core.verdict import Seen
+from ratchet.errors import ConfigError
 
 SHADOW = "shadow"
 SHADOW_SHARE = 50.0  # both arms are asked the same rows: one row of either for one of the other
@@ -43,8 +44,10 @@ class Terms:
 def freeze(task: Task, kind: Kind, classes: Sequence[Any]) -> str:
     """Return the terms of a task as JSON. classes: of the model, for binary (negative, positive).
 
-    Raises ConfigError if the task's metric does not fit.
+    Raises ConfigError if the task's metric does not fit, or no share leaves anything to compare with.
     """
+    if not task.rollout.shadow and len(task.rollout.percents) == 1:
+        raise ConfigError("rollout.percents: 100 alone leaves nobody to compare with; begin lower, as [5, 20, 100]")
     measure_of(task.rollout, kind, classes, task.decision.cost)
     said = {
         "rollout": task.rollout.model_dump(mode="json"), "cost": task.decision.cost.model_dump(), "kind": kind,

@@ -97,14 +97,14 @@ class Looker:
         return self._acted(found, terms, judged, self._said(found, terms, judged, now), now)
 
     def _said(self, found: Rollout, terms: Terms, judged: Judged, now: datetime) -> Verdict:
-        """Return the verdict; the bounds that it tells are found anew from time to time, and where it changes."""
+        """Return the verdict; the bounds that it tells are found anew from time to time, and for each step."""
         heard_s = seconds(judged.heard_at, now) if judged.heard_at else None
         judge = partial(verdict.judge, terms.rollout, terms.measure, judged.seen, seconds(found.share_since, now),
                         heard_s)  # fmt: skip
         self.judged_at = time.monotonic()
         if self.judged_at - self.ends_at < KEPT_S and self.ends_of == found.id:
             said = judge(self.ends)
-            if said.verdict == found.verdict and (found.state != RUNNING or said.verdict == HOLD):
+            if not _decided(found, terms, judged, said, now)[0]:
                 return said
         said = judge()
         self.ends, self.ends_at, self.ends_of = (said.look.low, said.look.high), self.judged_at, found.id

@@ -1,4 +1,4 @@
-"""What people do with a rollout: start, pause, resume and abort it; what it shows; and its steps on the ledger."""
+"""What people do with a rollout: start, pause, resume, abort and promote it; and what it shows."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -8,19 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import captured, database, joined, registry, rollouts, schema
 from ratchet.adapters.registry import Version
-from ratchet.adapters.rollouts import ABORTED, DONE, ENDED, PAUSED, PROMOTING, RUNNING, WAITING, Rollout, Step
-from ratchet.adapters.runs import Run
+from ratchet.adapters.rollouts import ABORTED, DONE, PAUSED, PROMOTING, RUNNING, WAITING, Rollout, Step
 from ratchet.core import rollout as terms_of
-from ratchet.core import rolloutcurve
-from ratchet.core.ledger import Change
-from ratchet.core.losses import SAID
 from ratchet.core.rollout import Judged
 from ratchet.errors import GateRefused, RatchetError
+from ratchet.operate import settling
 from ratchet.operate.looking import moment, who
 from ratchet.settings import Settings
-from ratchet.stages import PRODUCTION, ROLLOUT, ROLLOUT_ACTIONS, STAGING
+from ratchet.stages import PRODUCTION, ROLLOUT, STAGING
 from ratchet.steps import chronicle, moves, promote
-from ratchet.steps.inputs import key_of
 from ratchet.steps.promote import Promoted
 from ratchet.steps.session import Session
 
@@ -28,7 +24,6 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 TRIES = 20  # against a controller that looks at the same time
-PLOTTED = ("step", "abort", "done")
 
 
 def start(session: Session, number: int | None = None, why: str = "") -> Rollout:
@@ -62,7 +57,7 @@ def start(session: Session, number: int | None = None, why: str = "") -> Rollout
                     shares = ", ".join(f"{each:g}" for each in thawed.percents)
                     said = f"shares {shares} %" + (f": {why}" if why else "")
                     begun = rollouts.begin(engine, made, Step(now, "start", 0, said, who()))
-                _settle(session, engine, board.entries, run)
+                settling.settled(session, engine, board.entries, run)
             return _changed(engine, begun, _first_share, Step("", "step", 0, "the first share", who()))
     finally:
         engine.dispose()
@@ -204,7 +199,7 @@ def promoted(session: Session, why: str = "") -> Promoted:
         found = _open(engine, name)
         if found.state not in (WAITING, PROMOTING):
             raise GateRefused(f"{name}: rollout {found.id} is {found.state} at {found.percent:g} %, not at its end")
-        settle(session)  # so that the ledger tells things in their order
+        settling.settle(session)  # so that the ledger tells things in their order
         said = why or f"rollout {found.id} passed all shares"
         try:
             done = promote.promote(session, promote.Asked(number=found.challenger, why=said, claim=claim))
@@ -212,7 +207,7 @@ def promoted(session: Session, why: str = "") -> Promoted:
             unclaimed()
             raise
         _finish(engine, name, found.challenger)
-        settle(session)
+        settling.settle(session)
         return done
     finally:
         engine.dispose()
@@ -225,67 +220,6 @@ def _finish(engine: "sqlalchemy.Engine", task: str, number: int) -> None:
     if found:
         rollouts.changed(engine, found, {"state": DONE, "reasons": (said,), "updated_at": now},
                          Step(now, "done", found.percent, said, who()))  # fmt: skip
-
-
-def settle(session: Session) -> int:
-    """Put on the ledger what is not there yet, with the curve of each rollout; return how many entries were written.
-
-    Steps are made by whoever looks, who may have no right to append; whoever has it does so later. Raises RatchetError
-    where that is not us.
-    """
-    engine = captured.engine(session.settings)
-    try:
-        owed = rollouts.owed(engine, session.task.name)
-        if not owed:
-            return 0
-        run = _run(session, owed[-1][0])
-        with moves.locked(session, run) as board:
-            return _settle(session, engine, board.entries, run)
-    finally:
-        engine.dispose()
-
-
-def _settle(session: Session, engine: "sqlalchemy.Engine", entries: Any, run: Run) -> int:
-    """Call it under the lock of the model."""
-    there = {entry.change.gates: entry.sequence for entry in entries if entry.change.action.startswith(ROLLOUT)}
-    owed = rollouts.owed(engine, session.task.name)
-    for found, step in owed:
-        change = _change(session, found, step, entries)
-        number = there.get(change.gates)  # a kill came between the entry and the note that it is there
-        number = (
-            number or chronicle.append(session, _run(session, found) if found.run != run.id else run, change).sequence
-        )
-        rollouts.entered(engine, step.sequence, number)
-    for found in {found.id: found for found, step in owed if step.action in PLOTTED}.values():
-        plot(session, engine, found)
-    return len(owed)
-
-
-def _change(session: Session, found: Rollout, step: Step, entries: Any) -> Change:
-    """Return the entry of a step. evidence: the terms; gates: names the step, so that it is there once."""
-    when = step.at[:19].replace("T", " ")
-    known = {version.number: version for version in registry.versions(session.client, found.task)}
-    version = known.get(found.challenger) or registry.numbered(session.client, found.task, found.challenger)
-    said = f"rollout {found.id} at {step.percent:g} %, {when} UTC by {step.by}: {step.why}"
-    plain = moves.change_of(version, ROLLOUT_ACTIONS[step.action], STAGING, entries, said)
-    return Change(
-        plain.task, plain.version, plain.action, STAGING, STAGING, plain.why, author=plain.author,
-        evidence=terms_of.digest(found.terms), gates=key_of((), found.salt, step.sequence, step.action),
-        manifest=plain.manifest, code=plain.code, data=plain.data,
-    )  # fmt: skip
-
-
-def _run(session: Session, found: Rollout) -> Run:
-    """Return the run of a rollout, which goes on after the command that began it."""
-    return Run(session.spool, found.run, session.client.get_run(found.run).info.experiment_id)
-
-
-def plot(session: Session, engine: "sqlalchemy.Engine", found: Rollout) -> None:
-    """Log the curve of what was known over time on the rollout's run."""
-    terms = terms_of.thaw(found.terms)
-    looks = [vars(each) for each in rollouts.looks(engine, found.id)]
-    figure = rolloutcurve.sequence(looks, SAID[terms.measure.name], terms.rollout.margin)
-    _run(session, found).log_figures({"rollout": figure})
 
 
 def shown(settings: Settings, task: str, at_most: int = 500) -> dict[str, Any] | None:
@@ -317,8 +251,3 @@ def shown(settings: Settings, task: str, at_most: int = 500) -> dict[str, Any] |
 
 def _step(step: Step) -> Mapping[str, Any]:
     return {name: getattr(step, name) for name in ("at", "action", "percent", "why", "by", "entry")}
-
-
-def is_over(found: Rollout) -> bool:
-    """Whether it has ended."""
-    return found.state in ENDED
