@@ -12,7 +12,7 @@ import pytest
 from ratchet.adapters import captured, rollouts
 from ratchet.adapters.rollouts import ABORTED, DONE, PROMOTING, RUNNING, WAITING
 from ratchet.core import rollout as core
-from ratchet.operate import rollout, settling
+from ratchet.operate import promotion, settling
 from ratchet.steps import chronicle
 from tests import moving, rolling
 from tests.end_to_end.commands import run
@@ -56,7 +56,7 @@ def looks(at: Any) -> None:
 
 
 def promotes(at: Any) -> None:
-    rollout.promoted(at)
+    promotion.promoted(at)
 
 
 def goes_on(at: Any) -> None:
@@ -78,7 +78,7 @@ def promotes_again(at: Any) -> None:
     found = look.look()  # None: it was done
     if found and found.state != DONE:
         assert found.state == WAITING or (found.state == PROMOTING and look.is_half_moved)
-        rollout.promoted(at)
+        promotion.promoted(at)
     settling.settle(at)
     entries = chronicle.all_entries(at.settings)
     assert moving.whole(entries)

@@ -16,7 +16,7 @@ from ratchet.adapters.captured import Outcome
 from ratchet.adapters.rollouts import ABORTED, DONE, PAUSED, RUNNING, WAITING, Rollout
 from ratchet.core import rollout as core
 from ratchet.errors import RatchetError, ServerError
-from ratchet.operate import controller, rollout
+from ratchet.operate import controller, promotion, rollout
 from ratchet.operate.controller import Controller
 from ratchet.operate.looking import Looker
 from ratchet.settings import Settings
@@ -24,7 +24,7 @@ from ratchet.steps import chronicle
 from tests import moving, rolling
 from tests.adapters.capturing import moment
 from tests.conftest import Told
-from tests.end_to_end.commands import run
+from tests.end_to_end.commands import run, start
 from tests.rolling import Behaviour, Traffic, until_over
 
 Say = Callable[..., Told]
@@ -208,7 +208,38 @@ def test_while_the_database_is_away_the_share_stays_as_it_was(config: Path) -> N
     assert at.look() is not None
 
 
+def test_who_watches_takes_a_bad_one_off_within_seconds(config: Path, traffic: Traffic) -> None:
+    watch = start("ratchet", "rollout", "watch", "-c", config, cwd=config.parent)
+    try:
+        assert watch.stdout is not None and "running at 5 %" in watch.stdout.readline()
+        traffic.send(rollouts.open_of(traffic.engine, "small"), 1_500, Behaviour(fails=0.5))  # type: ignore[arg-type]
+        began = time.monotonic()
+        while rollouts.open_of(traffic.engine, "small"):
+            time.sleep(0.05)
+            assert time.monotonic() - began < 10
+        said, _ = watch.communicate(timeout=60)
+    finally:
+        watch.kill()
+    assert watch.returncode == 0, said
+    assert "aborted at 0 %: model errors" in said
+    assert not rollouts.is_owed(traffic.engine, "small"), "it is on the ledger too"
+
+
 # ---------------------------------------------------------------- what is counted
+
+
+def test_the_champions_time_is_not_told_by_requests_that_the_challenger_answered_too(
+    look: Looker, traffic: Traffic
+) -> None:
+    found = now(look)
+    rows = [
+        traffic.row(found, f"r{n}", f"e{n}-{arm}", arm, True, Behaviour(ms=ms)) | {"row": row}
+        for n in range(50) for row, (arm, ms) in enumerate([("challenger", 90.0), ("champion", 100.0)])
+    ]  # fmt: skip
+    captured.append_rows(look.engine, rows)
+    seen = look._known(found, core.thaw(found.terms))[0]
+    assert seen.seen.calls.whole.rows("champion") == seen.seen.calls.whole.rows("challenger") == 50
+    assert "champion" not in seen.times and seen.seen.pace.pending == ()
 
 
 def judged(at: Looker) -> core.Judged:
@@ -397,7 +428,7 @@ def test_of_a_stop_by_hand_and_a_promotion_one_wins_and_the_other_is_told(config
 
     def promotes() -> None:
         try:
-            rollout.promoted(moving.session(config))
+            promotion.promoted(moving.session(config))
             said["promote"] = "won"
         except RatchetError as error:
             said["promote"] = str(error)

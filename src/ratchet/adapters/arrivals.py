@@ -21,7 +21,7 @@ NO_FALLBACK = """NOT (r.arm = 'champion' AND EXISTS (SELECT 1 FROM requests c WH
 # The champion is asked after the challenger where a request has rows of both: its time is then that of both.
 IS_MIXED = """CASE WHEN r.arm = 'champion' AND EXISTS (SELECT 1 FROM requests c WHERE c.task = r.task
     AND c.request_id = r.request_id AND c.arm = 'challenger') THEN 1 ELSE 0 END"""
-OF_ROLLOUT = f"r.task = :task AND r.rollout = :rollout AND {NO_FALLBACK}"
+OF_ROLLOUT = f"r.task || '' = :task AND r.rollout = :rollout AND {NO_FALLBACK}"
 NEW = f"""
 WITH found AS (SELECT r.*, {IS_MIXED} AS mixed, {truth_of("outcomes_to", "requests_to")} AS truth
   FROM requests r WHERE {OF_ROLLOUT} AND {joined.NEW})
@@ -37,7 +37,7 @@ SELECT found.at, found.arm, found.answer, t.label, t.received_at, f.label AS for
 PAIRS = """
 SELECT c.answer, s.answer FROM requests s JOIN requests c ON c.task = s.task AND c.request_id = s.request_id
   AND c."row" = s."row" AND c.arm = 'champion' AND c.rollout = s.rollout
-WHERE s.task = :task AND s.rollout = :rollout AND s.arm = 'shadow'
+WHERE s.task || '' = :task AND s.rollout = :rollout AND s.arm = 'shadow'
   AND s.sequence <= :requests_to AND c.sequence <= :requests_to AND (s.sequence > :requests OR c.sequence > :requests)
 """
 
@@ -90,7 +90,7 @@ def since(
     from sqlalchemy import text
 
     with connected(engine) as connection:
-        to = joined.ends(connection, task, place, most)
+        to = joined.ends(connection, place, most)
         if to == place:
             return Arrived(to)
         told = {"task": task, "rollout": rollout, "requests": place.requests, "requests_to": to.requests,

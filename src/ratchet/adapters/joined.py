@@ -42,13 +42,14 @@ ORDER BY found.sequence"""
 # What may have changed since a place: new requests; requests that an outcome has come for; and, where a request came
 # after an outcome that is later than itself, the other requests of its entity.
 NEW = "r.sequence > :requests AND r.sequence <= :requests_to"
+# By number: an index by task, which both databases would rather take, has all rows of the task in it.
 OLD = """r.sequence <= :requests_to AND r.sequence IN (
     SELECT p.sequence FROM outcomes o JOIN requests p ON p.task = o.task AND p.request_id = o.request_id
-      WHERE o.task = :task AND o.sequence > :outcomes AND o.sequence <= :outcomes_to
+      WHERE o.task || '' = :task AND o.sequence > :outcomes AND o.sequence <= :outcomes_to
     UNION SELECT p.sequence FROM outcomes o JOIN requests p ON p.task = o.task AND p.entity = o.entity
-      WHERE o.task = :task AND o.sequence > :outcomes AND o.sequence <= :outcomes_to
+      WHERE o.task || '' = :task AND o.sequence > :outcomes AND o.sequence <= :outcomes_to
     UNION SELECT p.sequence FROM requests late JOIN requests p ON p.task = late.task AND p.entity = late.entity
-      WHERE late.task = :task AND late.sequence > :requests AND late.sequence <= :requests_to AND EXISTS (
+      WHERE late.task || '' = :task AND late.sequence > :requests AND late.sequence <= :requests_to AND EXISTS (
         SELECT 1 FROM outcomes o WHERE o.task = late.task AND o.entity = late.entity AND o.at >= late.at))"""
 MOST_ROWS = 2_000  # new requests, and new outcomes, at a time
 
@@ -97,7 +98,7 @@ def news(
     from sqlalchemy import text
 
     with connected(engine) as connection:
-        to = ends(connection, task, since, most)
+        to = ends(connection, since, most)
         if to == since:
             return [], since
         condition = f"r.task = :task AND (({NEW}) OR ({OLD}))"
@@ -108,30 +109,28 @@ def news(
         return [_prediction(row) for row in rows], to
 
 
-def now(engine: "sqlalchemy.Engine", task: str) -> Place:
+def now(engine: "sqlalchemy.Engine") -> Place:
     """Return the place after everything there is now."""
     from sqlalchemy import text
 
     with connected(engine) as connection:
-        query = "SELECT coalesce(max(sequence), 0) FROM {} WHERE task = :task"
-        found = [connection.execute(text(query.format(table)), {"task": task}).scalar_one()
-                 for table in ("requests", "outcomes")]  # fmt: skip
+        query = "SELECT coalesce(max(sequence), 0) FROM {}"
+        found = [connection.execute(text(query.format(table))).scalar_one() for table in ("requests", "outcomes")]
         return Place(*found)
 
 
-def ends(connection: "sqlalchemy.Connection", task: str, since: Place, most: int) -> Place:
-    """Return the place after the next requests and outcomes, so many of each."""
-    return Place(_end(connection, "requests", task, since.requests, most),
-                 _end(connection, "outcomes", task, since.outcomes, most))  # fmt: skip
+def ends(connection: "sqlalchemy.Connection", since: Place, most: int) -> Place:
+    """Return the place after the next requests and outcomes, so many of each, of whatever task."""
+    return Place(_end(connection, "requests", since.requests, most), _end(connection, "outcomes", since.outcomes, most))
 
 
-def _end(connection: "sqlalchemy.Connection", table: str, task: str, place: int, most: int) -> int:
+def _end(connection: "sqlalchemy.Connection", table: str, place: int, most: int) -> int:
     """The number of the last row of a table's next ones."""
     from sqlalchemy import text
 
     query = f"""SELECT coalesce(max(sequence), :place) FROM (SELECT sequence FROM {table}
-        WHERE task = :task AND sequence > :place ORDER BY sequence LIMIT :most) AS next"""
-    return int(connection.execute(text(query), {"task": task, "place": place, "most": most}).scalar_one())
+        WHERE sequence > :place ORDER BY sequence LIMIT :most) AS next"""
+    return int(connection.execute(text(query), {"place": place, "most": most}).scalar_one())
 
 
 def between(

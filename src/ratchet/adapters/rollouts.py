@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 RUNNING, PAUSED, WAITING, PROMOTING, ABORTED, DONE = "running", "paused", "waiting", "promoting", "aborted", "done"
 ENDED = (ABORTED, DONE)
+UNDER_WAY = (
+    "{}: a rollout is under way already: `ratchet rollout status -c FILE` shows it, `ratchet rollout abort -c FILE"
+    " --comment …` ends it"
+)
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,7 @@ def begin(engine: "sqlalchemy.Engine", rollout: Rollout, step: Step) -> Rollout:
             number = connection.execute(_insert("rollouts", row, "id"), row).scalar_one()
             _append_step(connection, number, step)
     except RefusedError:
-        raise RatchetError(
-            f"{rollout.task}: a rollout is under way already: `ratchet rollout status -c FILE` shows it, `ratchet"
-            " rollout abort` ends it"
-        ) from None
+        raise RatchetError(UNDER_WAY.format(rollout.task)) from None
     return replace(rollout, id=number)
 
 

@@ -119,7 +119,7 @@ def watch(config: str, as_json: bool) -> None:
 def promote(comment: str, as_json: bool, **options: Any) -> None:
     """Bring the challenger of a rollout that has passed all shares to Production, through the gates."""
     from ratchet import console
-    from ratchet.operate import rollout as operation
+    from ratchet.operate import promotion as operation
     from ratchet.steps import promote as step
 
     with opened(as_json=as_json, **options) as session:

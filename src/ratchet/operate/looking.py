@@ -7,21 +7,22 @@ whoever looks may die at any statement, and of two who look at once one does it.
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import arrivals, captured, database, process, rollouts
-from ratchet.adapters.arrivals import Arrived
 from ratchet.adapters.joined import Place
 from ratchet.adapters.rollouts import ABORTED, DONE, PAUSED, PROMOTING, RUNNING, WAITING, Looked, Rollout, Step
-from ratchet.core import health, history, rollout, verdict
+from ratchet.core import history, rollout, verdict
 from ratchet.core.ledger import Entry
-from ratchet.core.rollout import SHADOW, SHADOW_SHARE, Answered, Judged, Terms
+from ratchet.core.rollout import Judged, Terms
 from ratchet.core.sequential import CHALLENGER, CHAMPION
 from ratchet.core.verdict import ABORT, ADVANCE, HOLD, Verdict
 from ratchet.errors import Away
+from ratchet.operate import counting
+from ratchet.operate.counting import Shares
 from ratchet.settings import Settings
 from ratchet.stages import PRODUCTION, STAGING
 
@@ -159,7 +160,7 @@ class Looker:
                 self.is_behind = False
                 break
             has_come = True
-            judged = _folded(judged, terms, came, began)
+            judged = counting.counted(judged, terms, came, began)
             time.sleep(REST_S)
         return judged, has_come
 
@@ -195,47 +196,6 @@ class Looker:
         known = not math.isnan(look.difference)
         middle, low, high = ((each * unit if known else None) for each in (look.difference, look.low, look.high))
         return Looked(moment(now), found.percent, *rows, middle, low, high, said.verdict)
-
-
-@dataclass(frozen=True)
-class Shares:
-    """Which share held when, from the steps of a rollout."""
-
-    began: tuple[str, ...]
-    percents: tuple[float, ...]
-    is_shadow: bool
-
-    @classmethod
-    def of(cls, engine: "sqlalchemy.Engine", found: Rollout, terms: Terms) -> "Shares":
-        """Return those of a rollout."""
-        steps = rollouts.steps(engine, found.id)
-        return cls(tuple(step.at for step in steps), tuple(step.percent for step in steps), terms.rollout.shadow)
-
-    def at(self, when: str) -> float:
-        """Return the challenger's share at a time; of a shadow it counts as half."""
-        return SHADOW_SHARE if self.is_shadow else rollout.share_at(self.began, self.percents, when)
-
-    def beside(self, when: str) -> float:
-        """Return the share whose champion a call is held against: at 100 % there is none, so the one before."""
-        here = self.at(when)
-        return max((each for each in self.percents if each < 100), default=here) if here >= 100 else here
-
-
-def _folded(judged: Judged, terms: Terms, came: Arrived, shares: Shares) -> Judged:
-    def arm(name: str) -> str:
-        return CHALLENGER if name == SHADOW else name
-
-    calls, rows = came.calls, came.rows
-    failed = [health.has_failed(call.status, call.answers) for call in calls]
-    times = [math.nan if call.latency_ms is None else call.latency_ms for call in calls]
-    judged = rollout.with_calls(judged, failed, [arm(call.arm) for call in calls], times,
-                                [shares.beside(call.at) for call in calls])  # fmt: skip
-    judged = rollout.with_rows(judged, terms, Answered(
-        [shares.at(row.at) for row in rows], [arm(row.arm) for row in rows], [row.answer for row in rows],
-        [row.label for row in rows], [row.former for row in rows], [row.is_new for row in rows]))  # fmt: skip
-    judged = rollout.with_pairs(judged, terms, came.pairs)
-    heard = max((row.received_at for row in rows if row.received_at), default="")
-    return replace(judged, place=(came.to.requests, came.to.outcomes), heard_at=max(judged.heard_at, heard))
 
 
 def _decided(found: Rollout, terms: Terms, judged: Judged, said: Verdict, now: datetime) -> tuple[str, dict[str, Any]]:

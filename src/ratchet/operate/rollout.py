@@ -1,4 +1,4 @@
-"""What people do with a rollout: start, pause, resume, abort and promote it; and what it shows."""
+"""What people do with a rollout: start, pause, resume and abort it; and what it shows."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import captured, database, joined, registry, rollouts, schema
 from ratchet.adapters.registry import Version
-from ratchet.adapters.rollouts import ABORTED, DONE, PAUSED, PROMOTING, RUNNING, WAITING, Rollout, Step
+from ratchet.adapters.rollouts import ABORTED, PAUSED, PROMOTING, RUNNING, Rollout, Step
+from ratchet.adapters.runs import Run
 from ratchet.core import rollout as terms_of
 from ratchet.core.rollout import Judged
-from ratchet.errors import GateRefused, RatchetError
+from ratchet.errors import RatchetError
 from ratchet.operate import settling
 from ratchet.operate.looking import moment, who
 from ratchet.settings import Settings
 from ratchet.stages import PRODUCTION, ROLLOUT, STAGING
 from ratchet.steps import chronicle, moves, promote
-from ratchet.steps.promote import Promoted
 from ratchet.steps.session import Session
 
 if TYPE_CHECKING:
@@ -40,27 +40,34 @@ def start(session: Session, number: int | None = None, why: str = "") -> Rollout
     chronicle.require_key(settings)
     engine = captured.engine(settings)
     try:
-        with session.opened(ROLLOUT) as run:
-            with moves.begun(session, run) as board:
-                champion, challenger = _both(session, number)
-                begun = rollouts.open_of(engine, task.name)
-                if begun is None or begun.share_since:  # else one that was killed before it took any traffic goes on
-                    terms = _terms(session, champion, challenger)
-                    now = moment(datetime.now(UTC))
-                    thawed = terms_of.thaw(terms)
-                    place = joined.now(engine, task.name)  # what came before is not about it
-                    nothing = replace(Judged.from_json("", thawed), place=(place.requests, place.outcomes))
-                    made = Rollout(
-                        task.name, champion.number, challenger.number, terms, secrets.token_hex(16), who(), now, run.id,
-                        judged=nothing.as_json(), updated_at=now,
-                    )  # fmt: skip
-                    shares = ", ".join(f"{each:g}" for each in thawed.percents)
-                    said = f"shares {shares} %" + (f": {why}" if why else "")
-                    begun = rollouts.begin(engine, made, Step(now, "start", 0, said, who()))
-                settling.settled(session, engine, board.entries, run)
+        with session.opened(ROLLOUT) as run, moves.begun(session, run) as board:
+            begun = _begun(session, engine, run, _both(session, number), why)
+            settling.settled(session, engine, board.entries, run)
             return _changed(engine, begun, _first_share, Step("", "step", 0, "the first share", who()))
     finally:
         engine.dispose()
+
+
+def _begun(
+    session: Session, engine: "sqlalchemy.Engine", run: Run, versions: tuple[Version, Version], why: str
+) -> Rollout:
+    """Return the rollout on record, at 0 %; one whose start was killed before it took any traffic goes on."""
+    champion, challenger = versions
+    found = rollouts.open_of(engine, champion.name)
+    if found and not found.share_since and (found.champion, found.challenger) == (champion.number, challenger.number):
+        return found
+    if found:
+        raise RatchetError(rollouts.UNDER_WAY.format(champion.name))
+    terms, now = _terms(session, champion, challenger), moment(datetime.now(UTC))
+    thawed, place = terms_of.thaw(terms), joined.now(engine)  # what came before is not about it
+    nothing = replace(Judged.from_json("", thawed), place=(place.requests, place.outcomes))
+    made = Rollout(
+        champion.name, champion.number, challenger.number, terms, secrets.token_hex(16), who(), now, run.id,
+        judged=nothing.as_json(), updated_at=now,
+    )  # fmt: skip
+    shares = ", ".join(f"{each:g}" for each in thawed.percents)
+    said = f"shares {shares} %" + (f": {why}" if why else "")
+    return rollouts.begin(engine, made, Step(now, "start", 0, said, who()))
 
 
 def _both(session: Session, number: int | None) -> tuple[Version, Version]:
@@ -135,18 +142,22 @@ def _by_hand(
 ) -> Rollout:
     engine = captured.engine(settings)
     try:
-        found = _open(engine, task)
+        found = under_way(engine, task)
         step = Step("", action, 0, why, who())
         if found.state != PROMOTING:
             return _changed(engine, found, values, step)
         with database.lock(settings, f"promote-{task}"):  # until the move is made; nobody else then makes one
-            found = _open(engine, task)
+            found = under_way(engine, task)
             return _changed(engine, found, values, step, is_locked=True)
     finally:
         engine.dispose()
 
 
-def _open(engine: "sqlalchemy.Engine", task: str) -> Rollout:
+def under_way(engine: "sqlalchemy.Engine", task: str) -> Rollout:
+    """Return the rollout of a task that is under way.
+
+    Raises RatchetError that says how the last one ended, if there is none.
+    """
     found = rollouts.open_of(engine, task)
     if found is None:
         last = rollouts.newest(engine, task)
@@ -170,56 +181,8 @@ def _changed(
         made = Step(now, step.action, given.get("percent", found.percent), step.why, step.by)
         if after := rollouts.changed(engine, found, {**given, "updated_at": now}, made):
             return after
-        found = _open(engine, found.task)
+        found = under_way(engine, found.task)
     raise RatchetError(f"{found.task}: rollout {found.id} is changed by others all the time; try again")
-
-
-def promoted(session: Session, why: str = "") -> Promoted:
-    """Bring the challenger of a rollout that has passed all shares to Production, through the gates.
-
-    Raises GateRefused with every reason, or where the rollout is not that far, or was stopped meanwhile.
-    """
-    engine, name = captured.engine(session.settings), session.task.name
-
-    def claim() -> None:
-        found = _open(engine, name)
-        if found.state not in (WAITING, PROMOTING):
-            raise GateRefused(
-                f"{name} version {found.challenger} stays in Staging: rollout {found.id} is {found.state}"
-            )
-        if not rollouts.changed(engine, found, {"state": PROMOTING}):
-            raise GateRefused(f"{name} version {found.challenger} stays in Staging: rollout {found.id} was changed")
-
-    def unclaimed() -> None:
-        found = rollouts.open_of(engine, name)
-        if found and found.state == PROMOTING:
-            rollouts.changed(engine, found, {"state": WAITING})
-
-    try:
-        found = _open(engine, name)
-        if found.state not in (WAITING, PROMOTING):
-            raise GateRefused(f"{name}: rollout {found.id} is {found.state} at {found.percent:g} %, not at its end")
-        settling.settle(session)  # so that the ledger tells things in their order
-        said = why or f"rollout {found.id} passed all shares"
-        try:
-            done = promote.promote(session, promote.Asked(number=found.challenger, why=said, claim=claim))
-        except Exception:
-            unclaimed()
-            raise
-        _finish(engine, name, found.challenger)
-        settling.settle(session)
-        return done
-    finally:
-        engine.dispose()
-
-
-def _finish(engine: "sqlalchemy.Engine", task: str, number: int) -> None:
-    """Say that it is done, unless a controller has seen it on the ledger before."""
-    said = f"version {number} is in Production"
-    now, found = moment(datetime.now(UTC)), rollouts.open_of(engine, task)
-    if found:
-        rollouts.changed(engine, found, {"state": DONE, "reasons": (said,), "updated_at": now},
-                         Step(now, "done", found.percent, said, who()))  # fmt: skip
 
 
 def shown(settings: Settings, task: str, at_most: int = 500) -> dict[str, Any] | None:
