@@ -16,11 +16,11 @@ from ratchet.operate import promotion, settling
 from ratchet.steps import chronicle
 from tests import moving, rolling
 from tests.end_to_end.commands import run
-from tests.faults.counts import FULL
+from tests.faults.counts import times
 from tests.faults.test_killed_moves import champion, in_process, killed
 from tests.rolling import Behaviour, Traffic
 
-KILLS = {"look": 6, "promotion": 8}  # at the moments that are drawn; under `make faults` at all of them
+KILLS = {"look": times(6, 1_000), "promotion": times(4, 150)}  # at moments that are drawn, at most so many
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +89,8 @@ def promotes_again(at: Any) -> None:
 
 
 def moments(place: Path, kind: str) -> list[int]:
-    count = int((place / "statements").read_text())
-    every = range(1, count + 1)
-    return list(every) if FULL else sorted(random.Random(kind).sample(every, min(KILLS[kind], count)))
+    every = range(1, int((place / "statements").read_text()) + 1)
+    return sorted(random.Random(kind).sample(every, min(KILLS[kind], len(every))))
 
 
 @pytest.mark.parametrize(

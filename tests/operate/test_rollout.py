@@ -386,6 +386,7 @@ def test_two_who_look_at_once_act_once(look: Looker, traffic: Traffic) -> None:
 
 
 def at_the_end(look: Looker) -> Rollout:
+    """Without the traffic that leads there; whoever looks would wait for that."""
     found = rollouts.changed(look.engine, now(look), {"state": WAITING, "percent": 100.0, "verdict": "advance"})
     assert found is not None
     return found
@@ -418,6 +419,25 @@ def test_a_refusal_waits_and_is_tried_again_when_the_ledger_changes(
     monkeypatch.setenv("LOGNAME", "a reviewer")
     assert ratchet("approve", 2, "-c", config, "--comment", "the card is fine").code == 0
     looked_until(lambda: now(look).state == DONE)
+    at.stop()
+    assert moving.in_production(moving.session(config)) == [2]
+
+
+def test_a_promotion_whose_controller_died_is_tried_again(
+    config: Path, look: Looker, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, _ = until_over(look.look, traffic, Behaviour(right=0.95), count=1_500)
+    seen = {"ledger_seen": rollouts.ledger_head(look.engine, "small"), "reasons": (controller.TRYING,)}
+    assert rollouts.changed(look.engine, found, seen)
+    at = Controller(config, Settings.from_env())
+    at.look()
+    assert at._child is None or at._word == "settle", "it may still be at it"
+    monkeypatch.setattr(controller, "UNANSWERED_S", 0.0)
+    deadline = time.monotonic() + 120
+    while now(look).state != DONE:
+        assert time.monotonic() < deadline, now(look)
+        at.look()
+        time.sleep(0.1)
     at.stop()
     assert moving.in_production(moving.session(config)) == [2]
 

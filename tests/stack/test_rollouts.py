@@ -9,6 +9,7 @@ import pytest
 
 from ratchet.adapters import captured, rollouts
 from ratchet.adapters.rollouts import DONE, RUNNING, WAITING
+from ratchet.errors import RatchetError
 from ratchet.operate import rollout
 from ratchet.operate.controller import NOT_OURS, Controller
 from ratchet.operate.stack import Stack
@@ -87,6 +88,22 @@ def test_who_may_not_change_it_is_refused_by_the_database(
         cursor.execute("SELECT count(*) FROM rollouts")
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             cursor.execute(statement)
+
+
+def test_a_scientist_who_stops_one_is_told_whom_to_ask(
+    config: Path, on_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = captured.engine(Settings.from_env())
+    now = "2026-05-03T14:00:00.000000Z"
+    one = rollouts.Rollout("third", 1, 2, "{}", "salt", "ada", now, state=RUNNING, percent=5, share_since=now)
+    rollouts.begin(engine, one, rollouts.Step(now, "start", 0, "", "ada", entry=0))
+    for role, told in (("ratchet_scientist", "ask somebody with ratchet_promoter"), ("ratchet_gateway", "")):
+        monkeypatch.setenv("RATCHET_DATABASE_URL", on_stack.database_url(role))
+        if told:
+            with pytest.raises(RatchetError, match=told):
+                rollout.abort(Settings.from_env(), "third", "stop it")
+        else:
+            assert rollout.abort(Settings.from_env(), "third", "stop it").percent == 0
 
 
 def test_of_a_task_one_rollout_is_open(config: Path, on_stack: Stack) -> None:

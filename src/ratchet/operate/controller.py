@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 LOOK_S = 2.0
-AGAIN_S = 30.0  # until a command that failed is tried again
+AGAIN_S, LONGEST_S = 30.0, 900.0  # until a command that failed is tried again, and twice as long each time
 PROMOTION_S = 1_800.0  # how long one may take
+UNANSWERED_S = 120.0  # after which another controller's attempt is taken for dead; two at once do no harm
+TRYING = "its promotion is under way"
 NOT_OURS = "our role may not append to the ledger: `ratchet rollout promote -c FILE`, or `watch`, by a promoter"
 
 
@@ -53,7 +55,8 @@ class Controller:
         self._looker: Looker | None = None
         self._may_append: bool | None = None
         self._child: subprocess.Popen[bytes] | None = None
-        self._again_at = 0.0
+        self._again_at, self._failures = 0.0, 0
+        self._trying_since: float | None = None
         self._known: Rollout | None = None
         self._opening = threading.Lock()
         self._stop = threading.Event()
@@ -121,6 +124,8 @@ class Controller:
         self.last = found
         if self._child and self._child.poll() is not None:
             self._ended(self._child)
+        elif self._child and time.monotonic() - self._began > PROMOTION_S:
+            self._child.kill()  # what it left is mended by the next one
         if self._child is None and time.monotonic() >= self._again_at:
             self._begin(found, self._looker)
         return found
@@ -132,16 +137,24 @@ class Controller:
 
     def _begin(self, found: Rollout | None, looker: Looker) -> None:
         """Begin a promotion, or the entries of the ledger that are owed."""
-        if found and _is_due(found, looker):
+        if found and (_is_due(found, looker) or self._is_unanswered(found)):
             if not self.may_append():
                 if found.reasons == (LATER,):
                     rollouts.changed(self.engine(), found, {"reasons": (f"{LATER}; {NOT_OURS}",)})
                 return
-            seen = {"ledger_seen": rollouts.ledger_head(self.engine(), self.task)}
+            seen = {"ledger_seen": rollouts.ledger_head(self.engine(), self.task), "reasons": (TRYING,)}
             if rollouts.changed(self.engine(), found, seen) or found.state == PROMOTING:
                 self._run("promote")
         elif rollouts.is_owed(self.engine(), self.task) and self.may_append():
             self._run("settle")
+
+    def _is_unanswered(self, found: Rollout) -> bool:
+        """Whether whoever began a promotion has said nothing of it for long; ours is no longer running."""
+        if found.state != WAITING or found.reasons != (TRYING,):
+            self._trying_since = None
+            return False
+        self._trying_since = self._trying_since or time.monotonic()
+        return time.monotonic() - self._trying_since >= UNANSWERED_S
 
     def may_append(self) -> bool:
         """Whether our role may append to the ledger; asked once."""
@@ -151,9 +164,12 @@ class Controller:
 
     def _run(self, word: str) -> None:
         words = [sys.executable, "-m", "ratchet", "rollout", word, "-c", str(self.config), "--json"]
-        log = self.settings.home / "rollout.log"
+        log = self.settings.home / f"rollout-{self.task}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        env = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"}
         with log.with_suffix(".json").open("wb") as out, log.open("wb") as err:
-            self._child = subprocess.Popen(words, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
+            self._child = subprocess.Popen(words, stdout=out, stderr=err, stdin=subprocess.DEVNULL,
+                                           env=env)  # fmt: skip
         with contextlib.suppress(OSError):  # it gives way to whoever answers requests
             os.setpriority(os.PRIO_PROCESS, self._child.pid, 10)
         self._word, self._began, self._out = word, time.monotonic(), log.with_suffix(".json")
@@ -161,15 +177,18 @@ class Controller:
     def _ended(self, child: "subprocess.Popen[bytes]") -> None:
         self._child = None
         if child.returncode == 0:
+            self._failures = 0
             return
         said = _json(self._out)
         fault = str(said.get("error", f"`ratchet rollout {self._word}` ended with {child.returncode}"))
         self.tell(f"rollout {self._word}: {fault}")
-        self._again_at = time.monotonic() + AGAIN_S
+        is_refusal = "gates" in said  # which waits for the ledger to change, and not for the clock
+        if not is_refusal:
+            self._failures += 1
+            self._again_at = time.monotonic() + min(AGAIN_S * 2 ** (self._failures - 1), LONGEST_S)
         found = rollouts.open_of(self.engine(), self.task)
         if self._word == "promote" and found and found.state == WAITING:
-            refused = "gates" in said  # else something is away: it is tried again by the clock
-            values: dict[str, Any] = {"reasons": (fault,)} | ({} if refused else {"ledger_seen": -1})
+            values: dict[str, Any] = {"reasons": (fault,)} | ({} if is_refusal else {"ledger_seen": -1})
             rollouts.changed(self.engine(), found, values)
 
 

@@ -170,8 +170,8 @@ class Looker:
                                   "reasons": said.reasons}  # fmt: skip
         did, more = _decided(found, terms, judged, said, now)
         values |= more
-        if found.state == WAITING and "state" not in values and found.ledger_seen >= 0 and said.verdict == ADVANCE:
-            values["reasons"] = found.reasons  # why it was refused
+        if found.state == WAITING and not did and said.verdict == ADVANCE:  # on what it waits stays to be read
+            values["reasons"] = found.reasons if found.verdict == ADVANCE else (LATER,)
         step = Step(moment(now), did, values.get("percent", found.percent), "; ".join(said.reasons), who())
         after = rollouts.changed(self.engine, found, values, step if did else None,
                                  self._kept(found, terms, judged, said, now, bool(did)))  # fmt: skip

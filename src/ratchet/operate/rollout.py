@@ -12,7 +12,7 @@ from ratchet.adapters.rollouts import ABORTED, PAUSED, PROMOTING, RUNNING, Rollo
 from ratchet.adapters.runs import Run
 from ratchet.core import rollout as terms_of
 from ratchet.core.rollout import Judged
-from ratchet.errors import RatchetError
+from ratchet.errors import RatchetError, ServerError
 from ratchet.operate import settling
 from ratchet.operate.looking import moment, who
 from ratchet.settings import Settings
@@ -149,6 +149,12 @@ def _by_hand(
         with database.lock(settings, f"promote-{task}"):  # until the move is made; nobody else then makes one
             found = under_way(engine, task)
             return _changed(engine, found, values, step, is_locked=True)
+    except ServerError as error:
+        if "permission denied" not in str(error):
+            raise
+        raise RatchetError(
+            f"{task}: your role in RATCHET_DATABASE_URL may not change a rollout; ask somebody with ratchet_promoter"
+        ) from None
     finally:
         engine.dispose()
 
