@@ -252,7 +252,7 @@ def test_outcomes_that_come_late_twice_or_corrected_count_as_they_are_now(look: 
     traffic.with_outcomes = 0.5
     names = traffic.send(found, 600)
     look.look()
-    others = [f"r1-{n}" for n in range(600)]
+    others = [f"r{traffic.seed}-{n}" for n in range(600)]
     for wave in range(3):  # each time some of them come true, or otherwise than was said
         chosen = traffic.draw.sample(others, 200)
         told = [Outcome(traffic.draw.choice([0, 1]), moment(wave), request_id=name, row=0) for name in chosen]
@@ -265,6 +265,27 @@ def test_outcomes_that_come_late_twice_or_corrected_count_as_they_are_now(look: 
     assert by_waves.made == at_once.made
     assert by_waves.corrected > 100 and at_once.corrected == 0
     assert len(names) == by_waves.seen.awaited.rows("challenger")
+
+
+def test_outcomes_of_entities_in_any_order_count_as_if_all_had_come_at_once(look: Looker, traffic: Traffic) -> None:
+    found, draw = now(look), traffic.draw
+    for wave in range(8):
+        rows = []
+        for n in range(20):  # an entity that asks again takes the later outcomes with it, also where that comes late
+            entity = f"e{draw.randrange(12)}"
+            arm = "challenger" if int(entity[1:]) % 3 == 0 else "champion"
+            row = traffic.row(found, f"r{wave}-{n}", entity, arm, draw.random() < 0.5, Behaviour(fails=0.2))
+            rows.append(row | {"at": captured.written(moment(draw.randrange(100)))})
+        captured.append_rows(look.engine, rows)
+        told = [Outcome(draw.randrange(2), moment(draw.randrange(120)), entity=f"e{draw.randrange(12)}")
+                for _ in range(15)]  # fmt: skip
+        captured.append_outcomes(look.engine, "small", told)
+        look.look()
+    by_waves = judged(look)
+    at_once = look._known(found, core.thaw(found.terms))[0]
+    assert by_waves.seen.outcomes == at_once.seen.outcomes
+    assert by_waves.seen.awaited == at_once.seen.awaited
+    assert by_waves.seen.outcomes.rows("champion") > 20
 
 
 def test_a_row_that_the_champion_answered_for_a_failed_challenger_is_not_held_for_it(
