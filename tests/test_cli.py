@@ -145,7 +145,7 @@ def test_a_check_lists_what_is_wrong_with_the_search_together(say: Say) -> None:
 
 @pytest.mark.parametrize("name", ABOUT_A_TASK)
 def test_a_missing_task_exits_1_with_one_line_and_makes_nothing(say: Say, name: str) -> None:
-    told = say(name, "-c", "taks.yaml", *REQUIRED.get(name, ()))
+    told = say(*name.split(), "-c", "taks.yaml", *REQUIRED.get(name, ()))
     assert told.code == 1
     assert told.out == ""
     assert told.err == "ratchet: taks.yaml: no such file; did you mean 'task.yaml'?\n"
@@ -214,7 +214,7 @@ def test_an_option_is_held_to_the_bounds_of_the_file(say: Say, option: str, valu
 
 @pytest.mark.parametrize("name", ABOUT_A_TASK)
 def test_with_json_a_failure_is_one_json_object_too(say: Say, name: str) -> None:
-    told = say(name, "-c", "taks.yaml", "--json", *REQUIRED.get(name, ()))
+    told = say(*name.split(), "-c", "taks.yaml", "--json", *REQUIRED.get(name, ()))
     assert told.code == 1
     assert told.json == {"error": "taks.yaml: no such file; did you mean 'task.yaml'?"}
     assert told.err == "ratchet: taks.yaml: no such file; did you mean 'task.yaml'?\n"

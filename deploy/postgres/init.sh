@@ -8,7 +8,7 @@
 #   ratchet_owner       owns `ratchet` and its tables: for `ratchet migrate`, nobody works with it
 #   ratchet_scientist   studies and locks; reads the ledger
 #   ratchet_promoter    what ratchet_scientist may, and appends to the ledger: this role makes a promoter
-#   ratchet_gateway     keeps requests, answers and outcomes; reads the ledger: the gateway alone
+#   ratchet_gateway     keeps requests, answers and outcomes, moves rollouts; reads the ledger: the gateway alone
 set -euo pipefail
 
 : "${MLFLOW_DB_PASSWORD:?}" "${RATCHET_OWNER_PASSWORD:?}" "${RATCHET_SCIENTIST_PASSWORD:?}" "${RATCHET_PROMOTER_PASSWORD:?}" \

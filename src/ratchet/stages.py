@@ -15,3 +15,9 @@ MOVES: Mapping[tuple[str, str], str] = {
     (ARCHIVED, STAGING): PROMOTE,
     (ARCHIVED, PRODUCTION): ROLLBACK,
 }
+
+# What a rollout puts on the ledger; no version moves by it.
+ROLLOUT = "rollout"
+ROLLOUT_ACTIONS: Mapping[str, str] = {
+    word: f"rollout-{word}" for word in ("start", "step", "pause", "resume", "abort", "done")
+}

@@ -158,7 +158,7 @@ def test_a_reader_goes_on_where_it_was_and_hears_of_corrections(record: Engine) 
     rows, place = joined.news(record, TASK, Place())
     assert [(row.request_id, row.outcome) for row in rows] == [("a", None), ("b", None)]
     assert joined.news(record, TASK, place) == ([], place)
-    assert joined.now(record, TASK) == place
+    assert joined.now(record) == place
     captured.append_outcomes(record, TASK, [Outcome("No", moment(2), entity="anna")])
     (row,), place = joined.news(record, TASK, place)
     assert (row.request_id, row.outcome, row.sequence) == ("a", "No", rows[0].sequence)
@@ -222,7 +222,7 @@ def test_any_order_of_arrival_gives_the_same_join_to_both_readers(
     arrivals: list[Any] = [*rows, *outcomes]
     arrivals += mix.sample(arrivals, len(arrivals) // 2)  # some come twice
     mix.shuffle(arrivals)
-    heard, place = {}, joined.now(record, TASK)
+    heard, place = {}, joined.now(record)
     for each in arrivals:
         if isinstance(each, Outcome):
             captured.append_outcomes(record, TASK, [each])
@@ -240,7 +240,7 @@ def test_any_order_of_arrival_gives_the_same_join_to_both_readers(
 
 def test_numbers_appear_in_their_order_also_where_several_append_at_once(record: Engine) -> None:
     began = threading.Barrier(5)
-    first = joined.now(record, TASK)
+    first = joined.now(record)
 
     def appends(who: int) -> None:
         began.wait()
@@ -265,7 +265,7 @@ def test_what_is_old_is_forgotten_some_at_a_time_and_numbers_never_come_again(re
     captured.append_rows(record, [asked("another's", task="other")])
     captured.append_outcomes(record, TASK, [Outcome(1, moment(0), request_id="old 1", row=0)])
     captured.append_loss(record, TASK, 3, "killed", "a/end")
-    place = joined.now(record, TASK)
+    place = joined.now(record)
     assert captured.forget(record, TASK, moment(30), most=10) == 25
     assert known(record) == {"new": None}
     assert captured.forget(record, TASK, moment(10**6)) == 3

@@ -16,28 +16,45 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 LATEST = "ORDER BY o.at DESC, o.sequence DESC LIMIT 1"
-OWN = f"""SELECT o.sequence FROM outcomes o
-    WHERE o.task = r.task AND o.request_id = r.request_id AND o."row" = r."row" {LATEST}"""
-# A request that failed was no decision: what came true is of the last one that was.
-ENTITYS = f"""SELECT o.sequence FROM outcomes o
-    WHERE r.answer IS NOT NULL AND o.task = r.task AND o.entity = r.entity AND o.at >= r.at AND NOT EXISTS (
-      SELECT 1 FROM requests later WHERE later.task = r.task AND later.entity = r.entity
+
+
+def truth_of(outcomes: str = "", requests: str = "") -> str:
+    """Return the SQL of the number of the outcome of a request `r`.
+
+    outcomes, requests: the parameters up to whose numbers those tables are looked at; unset: all.
+    """
+    outcome = f"AND o.sequence <= :{outcomes}" if outcomes else ""
+    request = f"AND later.sequence <= :{requests}" if requests else ""
+    own = f"""SELECT o.sequence FROM outcomes o
+    WHERE o.task = r.task AND o.request_id = r.request_id AND o."row" = r."row" {outcome} {LATEST}"""
+    # A request that failed was no decision: what came true is of the last one that was.
+    entitys = f"""SELECT o.sequence FROM outcomes o
+    WHERE r.answer IS NOT NULL AND o.task = r.task AND o.entity = r.entity AND o.at >= r.at {outcome} AND NOT EXISTS (
+      SELECT 1 FROM requests later WHERE later.task = r.task AND later.entity = r.entity {request}
       AND later.at > r.at AND later.at <= o.at AND later.answer IS NOT NULL) {LATEST}"""
+    return f"coalesce(({own}), ({entitys}))"
+
+
 JOIN = f"""
-WITH found AS MATERIALIZED (SELECT r.*, coalesce(({OWN}), ({ENTITYS})) AS truth FROM requests r WHERE %s)
+WITH found AS MATERIALIZED (SELECT r.*, {truth_of()} AS truth FROM requests r WHERE %s)
 SELECT found.*, t.label AS outcome, t.at AS outcome_at FROM found LEFT JOIN outcomes t ON t.sequence = found.truth
 ORDER BY found.sequence"""
 # What may have changed since a place: new requests; those that an outcome has come for; and, where a request came
-# after an outcome that is later than itself, the others of its entity.
-CHANGED = """r.sequence <= :requests_to AND r.sequence IN (
-    SELECT sequence FROM requests WHERE task = :task AND sequence > :requests AND sequence <= :requests_to
-    UNION SELECT p.sequence FROM outcomes o JOIN requests p ON p.task = o.task AND p.request_id = o.request_id
-      WHERE o.task = :task AND o.sequence > :outcomes AND o.sequence <= :outcomes_to
+# after an outcome that is later than itself, the others of its entity. By number: an index by task, which both
+# databases would rather take, has all rows of the task in it.
+NEW = "r.sequence > :requests AND r.sequence <= :requests_to"
+TOUCHED = """
+    SELECT p.sequence FROM outcomes o JOIN requests p ON p.task = o.task AND p.request_id = o.request_id
+      WHERE o.task || '' = :task AND o.sequence > :outcomes AND o.sequence <= :outcomes_to
     UNION SELECT p.sequence FROM outcomes o JOIN requests p ON p.task = o.task AND p.entity = o.entity
-      WHERE o.task = :task AND o.sequence > :outcomes AND o.sequence <= :outcomes_to
+      WHERE o.task || '' = :task AND o.sequence > :outcomes AND o.sequence <= :outcomes_to
     UNION SELECT p.sequence FROM requests late JOIN requests p ON p.task = late.task AND p.entity = late.entity
-      WHERE late.task = :task AND late.sequence > :requests AND late.sequence <= :requests_to AND EXISTS (
-        SELECT 1 FROM outcomes o WHERE o.task = late.task AND o.entity = late.entity AND o.at >= late.at))"""
+      WHERE late.task || '' = :task AND late.sequence > :requests AND late.sequence <= :requests_to AND EXISTS (
+        SELECT 1 FROM outcomes o WHERE o.task = late.task AND o.entity = late.entity AND o.at >= late.at)"""
+OLD = f"r.sequence <= :requests_to AND r.sequence IN ({TOUCHED})"
+CHANGED = f"""r.sequence <= :requests_to AND r.sequence IN (
+    SELECT sequence FROM requests WHERE task || '' = :task AND sequence > :requests AND sequence <= :requests_to
+    UNION {TOUCHED})"""
 MOST_ROWS = 2_000  # new requests, and new outcomes, at a time
 
 
@@ -85,9 +102,7 @@ def news(
     from sqlalchemy import text
 
     with connected(engine) as connection:
-        ends = [_end(connection, table, task, place, most)
-                for table, place in (("requests", since.requests), ("outcomes", since.outcomes))]  # fmt: skip
-        to = Place(*ends)
+        to = ends(connection, since, most)
         if to == since:
             return [], since
         condition = CHANGED + ("" if rollout is None else " AND r.rollout = :rollout")
@@ -97,24 +112,28 @@ def news(
         return [_prediction(row) for row in rows], to
 
 
-def now(engine: "sqlalchemy.Engine", task: str) -> Place:
+def now(engine: "sqlalchemy.Engine") -> Place:
     """Return the place after everything there is now."""
     from sqlalchemy import text
 
     with connected(engine) as connection:
-        query = "SELECT coalesce(max(sequence), 0) FROM {} WHERE task = :task"
-        found = [connection.execute(text(query.format(table)), {"task": task}).scalar_one()
-                 for table in ("requests", "outcomes")]  # fmt: skip
+        query = "SELECT coalesce(max(sequence), 0) FROM {}"
+        found = [connection.execute(text(query.format(table))).scalar_one() for table in ("requests", "outcomes")]
         return Place(*found)
 
 
-def _end(connection: "sqlalchemy.Connection", table: str, task: str, place: int, most: int) -> int:
+def ends(connection: "sqlalchemy.Connection", since: Place, most: int) -> Place:
+    """Return the place after the next requests and outcomes, so many of each, of whatever task."""
+    return Place(_end(connection, "requests", since.requests, most), _end(connection, "outcomes", since.outcomes, most))
+
+
+def _end(connection: "sqlalchemy.Connection", table: str, place: int, most: int) -> int:
     """The number of the last row of a table's next ones."""
     from sqlalchemy import text
 
     query = f"""SELECT coalesce(max(sequence), :place) FROM (SELECT sequence FROM {table}
-        WHERE task = :task AND sequence > :place ORDER BY sequence LIMIT :most) AS next"""
-    return int(connection.execute(text(query), {"task": task, "place": place, "most": most}).scalar_one())
+        WHERE sequence > :place ORDER BY sequence LIMIT :most) AS next"""
+    return int(connection.execute(text(query), {"place": place, "most": most}).scalar_one())
 
 
 def between(

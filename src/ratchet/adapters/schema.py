@@ -21,6 +21,9 @@ GATEWAY = "ratchet_gateway"  # clusters of before have no such role, and need no
 MIGRATION_S = 120
 APPENDED = {"ledger", "deliveries"}  # to which a promoter appends
 READ_ONLY = {OURS, OPTUNAS, "version_info", "ledger_0001"}
+# A gateway's controller moves a rollout, and may not change by what it is judged.
+ROLLOUT = ("SELECT, UPDATE (revision, state, percent, share_since, judged, verdict, reasons, updated_at,"
+           " ledger_seen)")  # fmt: skip
 CAPTURED = {"requests", "outcomes", "capture_losses"}  # to which the gateway appends, and which it empties in time
 
 
@@ -152,6 +155,10 @@ def _rights(table: str) -> dict[str, str]:
     """What each role may do with a table."""
     if table in CAPTURED:
         return {SCIENTIST: "SELECT", PROMOTER: "DELETE", GATEWAY: "SELECT, INSERT, DELETE"}
+    if table == "rollouts":
+        return {SCIENTIST: "SELECT", PROMOTER: "INSERT, UPDATE", GATEWAY: ROLLOUT}
+    if table in ("rollout_steps", "rollout_looks"):
+        return {SCIENTIST: "SELECT", PROMOTER: "INSERT, UPDATE", GATEWAY: "SELECT, INSERT"}
     if table in APPENDED:
         return {SCIENTIST: "SELECT", PROMOTER: "INSERT", GATEWAY: "SELECT"}
     if table in READ_ONLY:

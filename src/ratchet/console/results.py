@@ -119,9 +119,30 @@ def at(moment: str, found: list[dict[str, Any]]) -> None:
     table(f"at {moment}", ["task", "stage", "version", "since (UTC)", "by", "why"], rows)
 
 
+def rollout(task: str, found: Mapping[str, Any]) -> None:
+    """Print where a rollout is, its figures by arm, and why it is there."""
+    said = f"{found['state']} at {found['percent']:g} %, of {', '.join(f'{each:g}' for each in found['percents'])}"
+    say(f"{task}: rollout {found['rollout']} of version {found['challenger']} beside {found['champion']}: {said}")
+    rows = [
+        [arm, of["rows"], of["outcomes"], figure(of["loss"]), figure(of["errors"]), figure(of["latency_ms"]),
+         ", ".join(f"{label} {share:.1%}" for label, share in of["decisions"].items())]
+        for arm, of in found["arms"].items()
+    ]  # fmt: skip
+    table("arms", ["arm", "rows", "outcomes", found["metric"], "errors", "ms", "decisions"], rows)
+    if found["corrected"]:
+        say(f"{found['corrected']:,} outcomes were corrected, and count as they are now")
+    say(f"verdict: {found['verdict'] or 'none yet'}")
+    for reason in found["reasons"]:
+        say(f"  {reason}")
+    steps = [[step["at"][:19].replace("T", " "), step["action"], f"{step['percent']:g}", step["by"],
+              step["entry"] or "not yet", step["why"]] for step in found["steps"]]  # fmt: skip
+    table("steps", ["at (UTC)", "what", "%", "by", "entry", "why"], steps)
+
+
 def _what(entry: Mapping[str, Any]) -> str:
     phase = "" if entry["phase"] == "done" else f" ({entry['phase']})"
-    return f"{entry['action']} {entry['from_stage']} → {entry['to_stage']}{phase}"
+    is_move = entry["from_stage"] != entry["to_stage"]
+    return f"{entry['action']}{' {from_stage} → {to_stage}'.format_map(entry) if is_move else ''}{phase}"
 
 
 def _whom(entry: Mapping[str, Any]) -> str:

@@ -30,6 +30,10 @@ class Streams:
         """Return how many rows of an arm count."""
         return sum(times for _, of, _, times in self.seen if of == arm)
 
+    def rows_at(self, arm: str, percent: float) -> int:
+        """Return how many of them there are at a share."""
+        return sum(times for share, of, _, times in self.seen if of == arm and share == percent)
+
     def mean(self, arm: str) -> float:
         """Return an arm's mean loss; NaN without a row."""
         total = sum(loss * times for _, of, loss, times in self.seen if of == arm)
@@ -108,8 +112,11 @@ class Look:
     alpha: float
 
 
-def look(streams: Streams, margin: float, alpha: float) -> Look:
-    """Return what is known now. margin: on the scale of losses; alpha: of each bound."""
+def look(streams: Streams, margin: float, alpha: float, ends: tuple[float, float] | None = None) -> Look:
+    """Return what is known now. margin: on the scale of losses; alpha: of each bound.
+
+    ends: the bounds of the difference, where those of a moment ago will do; finding them is most of the work.
+    """
     strata = _strata(streams)
 
     def above(difference: float) -> float:
@@ -120,12 +127,13 @@ def look(streams: Streams, margin: float, alpha: float) -> Look:
 
     middle, enough = _difference(strata), math.log(1 / alpha)
     known = not math.isnan(middle)
+    if ends is None:
+        ends = (_end(above, middle, -1.0, enough), _end(below, middle, 1.0, enough)) if known else (-1.0, 1.0)
     return Look(
         mean(streams, CHAMPION, margin, alpha),
         mean(streams, CHALLENGER, margin, alpha),
         middle,
-        _end(above, middle, -1.0, enough) if known else -1.0,
-        _end(below, middle, 1.0, enough) if known else 1.0,
+        *ends,
         above(0.0),
         below(margin),
         margin,

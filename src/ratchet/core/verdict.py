@@ -89,16 +89,19 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def judge(terms: Rollout, measure: Measure, seen: Seen, at_share_s: float, since_outcome_s: float | None) -> Verdict:
+def judge(
+    terms: Rollout, measure: Measure, seen: Seen, at_share_s: float, since_outcome_s: float | None,
+    ends: tuple[float, float] | None = None,
+) -> Verdict:  # fmt: skip
     """Return the verdict on a challenger.
 
     terms: frozen at the start; at_share_s: seconds since the present share began; since_outcome_s: seconds since the
-    last outcome came in, None before the first.
+    last outcome came in, None before the first; ends: as of `sequential.look`, they are only told.
     """
     found = Verdict(
         HOLD,
         (),
-        sequential.look(seen.outcomes, measure.scaled(terms.margin), terms.alpha),
+        sequential.look(seen.outcomes, measure.scaled(terms.margin), terms.alpha, ends),
         health.errors(seen.calls, terms.max_error_share),
         health.slower(seen.pace),
         health.missing(seen.awaited),

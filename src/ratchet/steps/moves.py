@@ -167,7 +167,8 @@ def _shown(session: Session, entry: Entry) -> None:
 def sentence(entry: Entry) -> str:
     """Return an entry as people read it."""
     change = entry.change
-    what = f"{change.action} {change.from_stage} → {change.to_stage}"
+    way = "" if change.from_stage == change.to_stage else f" {change.from_stage} → {change.to_stage}"
+    what = f"{change.action}{way}"
     instead = f" in place of version {change.replaced}" if change.replaced else ""
     why = f": {change.why}" if change.why else ""
     when = entry.at[:16].replace("T", " ")

@@ -1,6 +1,6 @@
 """Step 4: register the judged model, hold it against the gates, and move it through the stages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -33,11 +33,15 @@ class Promoted:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked: how far, why (it goes on the ledger), and which version (None: the model of this task's train)."""
+    """What is asked: how far, why (it goes on the ledger), and which version (None: the model of this task's train).
+
+    claim: called under the lock right before a move to Production; it raises where that must not happen any more.
+    """
 
     to: Target = "production"
     why: str = ""
     number: int | None = None
+    claim: Callable[[], None] = lambda: None
 
 
 def promote(session: Session, asked: Asked, parent: Run | None = None) -> Promoted:
@@ -54,7 +58,7 @@ def promote(session: Session, asked: Asked, parent: Run | None = None) -> Promot
         stages = judge.WAY[asked.to]
         verdicts = judge.judge(session, run, evaluated, stages)
         with moves.begun(session, run) as board:
-            case = _Case(session, run, evaluated, verdicts, asked.why)
+            case = _Case(session, run, evaluated, verdicts, asked)
             version = case.registered()
             moves.require_champion(version, (evaluated.report["champion"] or {}).get("version"), board.entries)
             run.set_tags({"ratchet.version": version.number, "ratchet.model_uri": version.uri})
@@ -91,7 +95,7 @@ class _Case:
     run: Run
     evaluated: Evaluated
     verdicts: Mapping[str, list[Verdict]]
-    why: str
+    asked: Asked
 
     def registered(self) -> Version:
         """Return the version of the judged model, registered if it is not; what was judged last stands on it."""
@@ -130,7 +134,9 @@ class _Case:
             raise self.refused(version, stage, lacking)
         if not schema.state(session.settings).may_promote:
             raise self.refused(version, stage, NO_PROMOTER)
-        change = moves.change_of(version, PROMOTE, stage, entries, self.why)
+        change = moves.change_of(version, PROMOTE, stage, entries, self.asked.why)
+        if stage == PRODUCTION:
+            self.asked.claim()
         moves.made(session, self.run, version, with_evidence(change, version, self.evidence(version, stage)))
         return registry.numbered(session.client, version.name, version.number)
 
