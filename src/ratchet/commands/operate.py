@@ -52,11 +52,11 @@ def serve(stage: str, env_manager: str, bare: bool, no_keys: bool, as_json: bool
         if bare:
             _bare(session, stage, Address(host, port or servers.free_port()), env_manager, as_json)
         else:
-            _gateway(session, stage, (host, port, no_keys), env_manager, as_json)
+            _gateway(session, options["config"], stage, (host, port, no_keys), env_manager, as_json)
 
 
 def _gateway(
-    session: "Session", stage: str, at: tuple[str, int, bool], env_manager: str, as_json: bool
+    session: "Session", config: str, stage: str, at: tuple[str, int, bool], env_manager: str, as_json: bool
 ) -> None:  # fmt: skip
     from ratchet import console
     from ratchet.operate import front
@@ -77,7 +77,9 @@ def _gateway(
             )
 
     front.serve(
-        session, front.Front(Listening(host, port), How(env_manager, stage.capitalize(), waits=False), is_open), up
+        session,
+        front.Front(config, Listening(host, port), How(env_manager, stage.capitalize(), waits=False), is_open),
+        up,
     )
 
 

@@ -3,23 +3,27 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 from ratchet.errors import Away, ConfigError, RatchetError, ServerError
+from ratchet.operate import rollout
+from ratchet.operate.controller import Controller
 from ratchet.operate.gateway import How, supervised
 from ratchet.operate.modelservers import LONGEST_START_S
 from ratchet.operate.supervisor import Supervisor
 from ratchet.serving import bodies, outcomes, pages, server
 from ratchet.serving.apikeys import Keys
 from ratchet.serving.app import Door
+from ratchet.serving.curve import RolloutState
 from ratchet.serving.gateway import Gateway
 from ratchet.serving.meters import Meters
 from ratchet.serving.outcomes import FaultyError, Labels
 from ratchet.serving.problems import Fault, Problem
 from ratchet.serving.recorder import Recorder
+from ratchet.serving.routes import Trial
 from ratchet.serving.server import Listening
 from ratchet.steps.session import Session
 
@@ -29,8 +33,11 @@ KEYS_S = 5.0  # after which a change of the file of keys is seen
 
 @dataclass(frozen=True)
 class Front:
-    """How callers reach it. is_open: without keys also from other machines, behind what checks them."""
+    """How callers reach it. config: the task's file; is_open: without keys also from other machines, behind what
+    checks them.
+    """
 
+    config: str
     at: Listening
     how: How
     is_open: bool = False
@@ -49,7 +56,8 @@ def serve(session: Session, front: Front, up: Callable[[str, Supervisor], None])
     captures = session.task.serving.capture
     door = Door(gateway, keys, version("mlflow"), Truth(recorder, gateway) if captures else None)
     door.hosts = frozenset(LOOPBACK) if keys.file is None and not front.is_open else frozenset()
-    door.pages = pages.routes(door)
+    controller = Controller(front.config, session.settings, session.progress.note) if captures else None
+    door.pages = pages.routes(door, partial(_state, session))
     for name, about in COUNTS.items():
         meters.gauge(f"ratchet_captured_{name}", about, lambda name=name: getattr(recorder, name))  # type: ignore[misc]
     faults = list[RatchetError]()
@@ -65,13 +73,40 @@ def serve(session: Session, front: Front, up: Callable[[str, Supervisor], None])
             faults.append(error)
             door.is_draining = True  # which ends it
 
+    how = replace(front.how, trial=partial(_trial, controller, gateway, recorder)) if controller else front.how
     try:
-        with supervised(session, gateway, front.how) as supervisor, _reread(keys, session):
+        with supervised(session, gateway, how) as supervisor, _reread(keys, session), _looking(controller):
             server.run(door, front.at, partial(listens, supervisor))
         if faults:
             raise faults[0]
     finally:
         recorder.close()
+
+
+def _state(session: Session) -> RolloutState | None:
+    return cast("RolloutState | None", rollout.shown(session.settings, session.task.name))
+
+
+def _trial(controller: Controller, gateway: Gateway, recorder: Recorder) -> tuple[int, Trial] | None:
+    """The rollout under way; while there is one, entities are told by the column that was frozen at its start."""
+    found = controller.trial()
+    column = controller.entity() if found else gateway.task.rollout.key or gateway.task.data.id
+    gateway.entity_is(column)
+    recorder.entity_is(column)
+    return found
+
+
+@contextmanager
+def _looking(controller: Controller | None) -> Iterator[None]:
+    """Let the controller look at the rollout meanwhile."""
+    if controller is None:
+        yield
+        return
+    controller.start()
+    try:
+        yield
+    finally:
+        controller.stop()
 
 
 COUNTS = {

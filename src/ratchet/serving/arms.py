@@ -92,7 +92,8 @@ class Arms:
             theirs = []
         if ours := [n for n in rows if n not in answers]:
             side = _Side(champion, "champion", ours, trial)
-            answered = await self._asked(side, _taken(request, ours), self.task.serving.timeout_s)
+            its_own = replace(_taken(request, ours), began=time.perf_counter())  # not the challenger's time
+            answered = await self._asked(side, its_own, self.task.serving.timeout_s)
             answers |= zip(ours, answered.answers, strict=True)
         arms = [("champion", champion)] * bool(ours) + [("challenger", challenger)] * bool(theirs)
         versions, names = (",".join(words) for words in ([str(b.version) for _, b in arms], [a for a, _ in arms]))

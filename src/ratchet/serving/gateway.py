@@ -72,6 +72,12 @@ class Gateway:
             else:
                 self._loop.call_soon_threadsafe(self._take, routes)
 
+    def entity_is(self, column: str | None) -> None:
+        """From now on that column names the entity."""
+        if column != self.entity:
+            self.entity = column
+            self.route(self.routes)
+
     def busy(self, version: int) -> int:
         """How many requests are queued or on their way at a version."""
         upstream = self.arms.upstreams.get(version)

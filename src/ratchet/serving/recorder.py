@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,11 @@ class Recorder:
             self._uncaptured += len(call.rows) or 1
         else:
             self.spool.append(call, len(call.rows) or 1)
+
+    def entity_is(self, column: str | None) -> None:
+        """From now on that column names the entity."""
+        if column != self.sensitive.entity:
+            self.sensitive = replace(self.sensitive, entity=column)
 
     @property
     def seen(self) -> int:
