@@ -41,6 +41,9 @@ bench: setup  ## every figure of the README and docs/benchmarks.md, each beside 
 	@python benchmarks/preprocess.py
 	@python benchmarks/volume.py
 	@python benchmarks/scoring.py
+	@python benchmarks/serving.py
+	@python benchmarks/reasons.py
+	@python benchmarks/rollout.py
 	@python benchmarks/tracking.py
 	@python benchmarks/tasks.py
 	@python benchmarks/quality.py

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ratchet.serving import openapi
+from ratchet.serving import bodies, openapi
 from ratchet.serving.apikeys import ADMIN, OUTCOMES, PREDICT, Keys
 from ratchet.serving.gateway import Gateway
 from ratchet.serving.problems import TYPE, Problem
@@ -224,6 +224,7 @@ def _others(door: Door) -> Starlette:
 
     async def outcomes(request: Request) -> Response:
         door.require(dict(request.headers.raw), OUTCOMES)
+        bodies.require_json(request.headers.get("content-type", ""))  # which no page of another site may send unasked
         return JSONResponse(await door.keep(await door.uploads.read(dict(request.headers.raw), request.receive)))
 
     async def fault(request: Request, error: Exception) -> Response:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,12 +25,7 @@ def read(content_type: str, body: bytes, reader: Reader) -> Asked:
 
     Raises Problem: 415 for a type or charset that is not read, 400 with the place of each fault.
     """
-    kind, _, more = content_type.partition(";")
-    kind = kind.strip().lower()
-    if kind not in TYPES:
-        told = f"Content-Type is {shown(kind)}" if kind else "Content-Type is missing"
-        raise Problem(415, f"{told}; send {', '.join(TYPES)}")
-    _require_utf8(more)
+    kind = _kind(content_type, TYPES)
     if kind == PARQUET:
         return _parquet(body, reader)
     try:
@@ -38,6 +33,21 @@ def read(content_type: str, body: bytes, reader: Reader) -> Asked:
     except UnicodeDecodeError as error:
         raise Problem(400, f"byte {error.start} is not UTF-8") from None
     return _csv(text, reader) if kind == CSV else _json(text, reader)
+
+
+def require_json(content_type: str) -> None:
+    """Raise Problem, 415, for another type than JSON in UTF-8."""
+    _kind(content_type, (JSON,))
+
+
+def _kind(content_type: str, allowed: Sequence[str]) -> str:
+    kind, _, more = content_type.partition(";")
+    kind = kind.strip().lower()
+    if kind not in allowed:
+        told = f"Content-Type is {shown(kind)}" if kind else "Content-Type is missing"
+        raise Problem(415, f"{told}; send {', '.join(allowed)}")
+    _require_utf8(more)
+    return kind
 
 
 def _require_utf8(parameters: str) -> None:
