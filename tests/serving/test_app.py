@@ -92,9 +92,10 @@ HEAD = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json
 
 
 def test_a_body_that_stalls_or_trickles_is_refused_after_a_second(running):
-    answer, waited_s = raw(running, HEAD + b"{")
-    assert answer.startswith(b"HTTP/1.1 408")
-    assert waited_s < 2
+    for begun in (HEAD, HEAD + b"{"):
+        answer, waited_s = raw(running, begun)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert waited_s < 2
     began = time.monotonic()
     answer, _ = raw(running, HEAD, *[b" "] * 2, pause_s=0.4)
     assert answer.startswith(b"HTTP/1.1 408")
@@ -265,3 +266,15 @@ def test_no_value_of_a_caller_is_logged(running, caplog):
     requests.post(f"{running.url}/invocations", data=json.dumps(ROW)[:-1] + secret, timeout=5,
                   headers={"Content-Type": "application/json"})  # fmt: skip
     assert secret not in caplog.text
+
+
+def test_outcomes_that_another_sites_page_sends_are_refused():
+    class Kept:
+        def accept(self, body):
+            return {"accepted": 1}
+
+    with gateway(Routes(), outcomes=Kept()) as running:
+        for said in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}):
+            plain = said | {"Content-Type": "text/plain"}  # which a browser sends without asking before
+            problem(requests.post(f"{running.url}/outcomes", data="{}", headers=plain, timeout=5), 403)
+        assert requests.post(f"{running.url}/outcomes", data="{}", timeout=5).status_code == 200

@@ -145,7 +145,7 @@ def test_a_full_queue_is_a_429(model):
         assert full and full[0].headers["Retry-After"] == "1"
 
 
-def test_a_caller_who_leaves_while_it_waits_is_not_computed(model):
+def test_a_caller_who_leaves_while_it_waits_is_not_computed(model, caplog):
     model.delay_s = 0.5
     with gateway(Routes(model.backend(1))) as running:
         first = threading.Thread(target=ask, args=[running.url, 0.1])
@@ -157,6 +157,27 @@ def test_a_caller_who_leaves_while_it_waits_is_not_computed(model):
         ask(running.url, 0.2)
         assert [row["x"] for call in model.calls for row in call] == [0.1, 0.2]
         assert running.door.waiting == 0
+        assert not caplog.records  # it is no fault
+
+
+def test_outcomes_that_wait_for_their_database_hold_up_no_large_body(model):
+    is_back = threading.Event()
+
+    class Slow:
+        def accept(self, body):
+            is_back.wait(20)
+            return {"accepted": 1}
+
+    with gateway(Routes(model.backend(1)), outcomes=Slow()) as running:
+        with concurrent.futures.ThreadPoolExecutor(80) as pool:
+            sent = [pool.submit(requests.post, f"{running.url}/outcomes", data=b"{}", timeout=30) for _ in range(80)]
+            time.sleep(0.5)
+            rows = {"dataframe_records": [{"x": 0.5}] * 8_000}
+            answer = requests.post(f"{running.url}/invocations", json=rows, timeout=10)
+            is_back.set()
+            statuses = [each.result().status_code for each in sent]
+        assert answer.status_code == 200
+        assert (statuses.count(200), statuses.count(429)) == (64, 16)
 
 
 # ---------------------------------------------------------------- two versions side by side
@@ -207,6 +228,16 @@ def test_what_the_challenger_fails_the_champion_answers_and_it_is_on_record(mode
         assert answer.headers["X-Arm"] == "champion"
         assert [(call.arm, call.status >= 500) for call in running.kept.calls] == [
             ("challenger", True), ("champion", False)]  # fmt: skip
+
+
+def test_a_version_that_is_let_go_still_answers_who_came_before(model, other):
+    other.delay_s = 5
+    routes = Routes(model.backend(1), other.backend(2), trial(100))
+    with gateway(routes, task(serving={"timeout_s": 2})) as running:
+        threading.Timer(0.3, running.gateway.route, [Routes(model.backend(3))]).start()
+        answer = ask(running.url, 0.5)  # of version 2, which hangs, and therefore of version 1
+        assert (probabilities(answer), answer.headers["X-Model-Version"]) == ([0.5], "1")
+        assert running.gateway.busy(1) == 0
 
 
 def test_a_challenger_that_reads_other_columns_gets_them_and_one_that_refuses_the_rows_is_held_to_it(model, other):

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ratchet.serving import bodies, openapi
+from ratchet.serving import bodies, forms, openapi
 from ratchet.serving.apikeys import ADMIN, OUTCOMES, PREDICT, Keys
 from ratchet.serving.gateway import Gateway
 from ratchet.serving.problems import TYPE, Problem
@@ -26,6 +26,7 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 CLOSED_REQUEST = 499  # nginx's word for a caller who has left
+MOST_KEEPING = 64  # bodies of outcomes that wait for the database
 log = logging.getLogger("ratchet.gateway")
 
 
@@ -55,6 +56,7 @@ class Door:
     pages: Sequence[BaseRoute] = ()
     hosts: frozenset[str] = frozenset()
     waiting: int = 0
+    keeping: int = 0
     is_draining: bool = False
     uploads: Uploads = field(init=False)
 
@@ -80,7 +82,13 @@ class Door:
         """
         if self.outcomes is None:
             raise Problem(404, "nothing is captured here (serving.capture), so no outcome has a place")
-        kept = await asyncio.to_thread(self.outcomes.accept, body)
+        if self.keeping >= MOST_KEEPING:
+            raise Problem(429, "too many outcomes wait for the database", retry_s=1, closes=True)
+        self.keeping += 1
+        try:
+            kept = await asyncio.to_thread(self.outcomes.accept, body)
+        finally:
+            self.keeping -= 1
         self.gateway.meters.outcomes.inc(kept.get("accepted", 0))
         return kept
 
@@ -223,9 +231,11 @@ def _others(door: Door) -> Starlette:
         return JSONResponse(openapi.document(gateway.task, gateway.routes.champion, gateway.entity))
 
     async def outcomes(request: Request) -> Response:
-        door.require(dict(request.headers.raw), OUTCOMES)
-        bodies.require_json(request.headers.get("content-type", ""))  # which no page of another site may send unasked
-        return JSONResponse(await door.keep(await door.uploads.read(dict(request.headers.raw), request.receive)))
+        headers = dict(request.headers.raw)
+        forms.require_from_here(headers)  # a page of any site may send JSON that says it is plain text
+        door.require(headers, OUTCOMES)
+        bodies.require_json(headers.get(b"content-type", b"").decode("latin-1"))
+        return JSONResponse(await door.keep(await door.uploads.read(headers, request.receive)))
 
     async def fault(request: Request, error: Exception) -> Response:
         number = request_id(dict(request.headers.raw))
@@ -241,6 +251,9 @@ def _others(door: Door) -> Starlette:
         log.error("request %s failed", number, exc_info=error)
         return told(Problem(500, "a fault of the gateway; it is on record under the request's id"), number)
 
+    async def gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=CLOSED_REQUEST)
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> Any:
         await gateway.begin()
@@ -255,6 +268,6 @@ def _others(door: Door) -> Starlette:
             Route("/outcomes", outcomes, methods=["POST"]),
             *door.pages,
         ],
-        exception_handlers={HTTPException: fault, Problem: fault, Exception: fault},
+        exception_handlers={HTTPException: fault, Problem: fault, GoneError: gone, Exception: fault},
         lifespan=lifespan,
     )

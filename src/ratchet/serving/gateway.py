@@ -3,8 +3,11 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import aiohttp
@@ -39,7 +42,9 @@ class Gateway:
         self.entity = task.rollout.key or task.data.id
         self.arms = Arms(task, recorder, meters)
         self.routes, self.readers = Routes(), dict[int, Reader]()
-        self._changed, self._reading = asyncio.Event(), asyncio.Semaphore(READERS)
+        self._changed, self._on_the_way = asyncio.Event(), Counter[int]()
+        # Its own threads: those that wait for a database that is away must not hold up who is to be answered.
+        self._reading = ThreadPoolExecutor(READERS, "reader")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
         self._lock = threading.Lock()
@@ -61,6 +66,7 @@ class Gateway:
         self.arms.forget_copies()
         with self._lock:
             self._loop = None
+        self._reading.shutdown(wait=False, cancel_futures=True)
         if self._session:
             await self._session.close()
 
@@ -74,14 +80,16 @@ class Gateway:
 
     def entity_is(self, column: str | None) -> None:
         """From now on that column names the entity."""
-        if column != self.entity:
-            self.entity = column
-            self.route(self.routes)
+        with self._lock:
+            if column != self.entity:
+                self.entity = column
+                if self._loop:  # where the routes are read: others may be on their way there
+                    self._loop.call_soon_threadsafe(lambda: self._take(self.routes))
 
     def busy(self, version: int) -> int:
-        """How many requests are queued or on their way at a version."""
+        """How many requests may still be asked of a version, are queued or on their way there."""
         upstream = self.arms.upstreams.get(version)
-        return upstream.busy if upstream else 0
+        return self._on_the_way[version] + (upstream.busy if upstream else 0)
 
     def _take(self, routes: Routes) -> None:
         assert self._session
@@ -95,8 +103,8 @@ class Gateway:
             else:
                 upstreams[backend.version] = Upstream(backend, self._session, self.task.serving.max_rows)
             upstreams[backend.version].hold_s = HOLD_S if backend is routes.champion else 0.0
-        for version, upstream in list(upstreams.items()):  # one that drains stays until it is idle
-            if version not in self.readers and not upstream.busy:
+        for version in list(upstreams):  # one that drains stays until it is idle
+            if version not in self.readers and not self.busy(version):
                 del upstreams[version]
         self.routes = routes
         self._changed.set()
@@ -113,8 +121,18 @@ class Gateway:
         routes, champion = self.routes, self.routes.champion
         if champion is None:
             raise Problem(503, GONE, retry_s=RETRY_S)
-        asked = await self._read(kind, body, champion)
-        request = Request(asked, request_id, at, began, is_gone)
+        versions = [backend.version for backend in (champion, routes.challenger) if backend]
+        self._on_the_way.update(versions)
+        try:
+            asked = await self._read(kind, body, champion)
+            request = Request(asked, request_id, at, began, is_gone)
+            return await self._answered(routes, champion, request, partial(self._read, kind, body))
+        finally:
+            self._on_the_way.subtract(versions)
+
+    async def _answered(
+        self, routes: Routes, champion: Backend, request: Request, read: Callable[[Backend], Awaitable[Asked]]
+    ) -> Reply:
         trial, challenger = routes.trial, routes.challenger
         if trial is None or challenger is None or challenger.version == champion.version:
             return await self.arms.champion(champion, request)
@@ -122,7 +140,7 @@ class Gateway:
             return await self.arms.champion(champion, request, trial)
         try:
             same = challenger.signature.inputs == champion.signature.inputs
-            as_they_read = request if same else replace(request, asked=await self._read(kind, body, challenger))
+            as_they_read = request if same else replace(request, asked=await read(challenger))
         except Problem as problem:
             self.arms.refused(champion, challenger, request, trial, problem)
             return await self.arms.champion(champion, request, trial)
@@ -143,8 +161,7 @@ class Gateway:
         reader = self.readers.get(backend.version) or Reader(backend.signature, self.entity)
         if len(body) < LARGE:
             return bodies.read(kind, body, reader)
-        async with self._reading:
-            return await asyncio.to_thread(bodies.read, kind, body, reader)
+        return await asyncio.get_running_loop().run_in_executor(self._reading, bodies.read, kind, body, reader)
 
 
 def _knowing(signature: Signature, names: frozenset[str]) -> Signature:

@@ -30,7 +30,11 @@ class Uploads:
         """
         if (length := headers.get(b"content-length")) and int(length) > self.limit:
             raise self._too_large()
-        message = await receive()
+        try:  # most bodies are there with their head, and this costs them nothing
+            async with asyncio.timeout(STALL_S):
+                message = await receive()
+        except TimeoutError:
+            raise Problem(408, "no byte of the body came", closes=True) from None
         if message["type"] == "http.disconnect":
             raise GoneError
         body: bytes = message.get("body", b"")

@@ -18,6 +18,7 @@ import orjson
 
 from ratchet.serving.routes import Backend
 from ratchet.serving.rows import Asked, Row
+from ratchet.serving.upload import GoneError
 from ratchet.serving.wire import dumped
 
 HOLD_S = 3.0  # how long requests wait for a champion that is gone to be back, or another process in its place
@@ -77,7 +78,7 @@ class Upstream:
     async def ask(self, asked: Asked, timeout_s: float, is_gone: Callable[[], bool]) -> Answered:
         """Return the answers of the rows. is_gone: whether the caller has left, so that nothing is to be done.
 
-        Raises Faulty, NoModel or TooSlow.
+        Raises Faulty, NoModel or TooSlow, and GoneError to who has left.
         """
         waiting = _Waiting(asked, time.monotonic() + timeout_s, is_gone)
         queue = self._large if len(asked.cells) > self.max_rows else self._small
@@ -109,7 +110,7 @@ class Upstream:
             first = queue[0]
             if first.is_over:
                 queue.popleft()
-                first.answered.cancel()
+                _fail(first, GoneError())
                 continue
             rows += len(first.asked.cells)
             most = min(self.max_rows, MOST_EXPLAINED) if first.asked.params else self.max_rows
