@@ -108,6 +108,23 @@ def test_an_answer_that_is_none_is_a_fault_of_the_model(model, said):
         assert ask(running.url, 0.5).status_code == 500
 
 
+def test_a_fault_of_the_model_is_logged_under_the_requests_id_and_without_its_values(model, caplog):
+    model.fails = lambda row: True
+    with gateway(Routes(model.backend(1))) as running:
+        number = ask(running.url, 0.8125).headers["X-Request-Id"]
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert number in line and "0.8125" not in line
+
+
+def test_a_balancer_that_knows_no_model_server_is_no_fault_of_the_model(model):
+    model.refuses = 503
+    with gateway(Routes(model.backend(1))) as running:
+        answer = ask(running.url, 0.5)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        threading.Timer(0.3, setattr, [model, "refuses", 0]).start()
+        assert probabilities(ask(running.url, 0.5)) == [0.5]
+
+
 def test_an_answer_that_takes_too_long_is_a_504(model):
     model.delay_s = 3
     with gateway(Routes(model.backend(1)), task(serving={"timeout_s": 0.3})) as running:
@@ -250,6 +267,11 @@ def test_a_challenger_that_reads_other_columns_gets_them_and_one_that_refuses_th
         assert ask(running.url, 0.5).headers["X-Arm"] == "champion"
         refused, answered = running.kept.calls
         assert (refused.arm, refused.status, answered.arm, answered.status) == ("challenger", 500, "champion", 200)
+    other_kind = {"x": ("number", True), "note": ("number", False)}
+    with gateway(Routes(model.backend(1), other.backend(2, inputs=other_kind), trial(100))) as running:
+        ask(running.url, {"x": 0.5, "note": 'it\'s her "secret"'})
+        refused = running.kept.calls[0]
+        assert refused.problem == "its signature refuses it: dataframe_records[0].note: expected a number"
 
 
 def test_in_the_shadow_the_challenger_gets_copies_and_never_answers(model, other):

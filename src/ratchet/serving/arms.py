@@ -1,6 +1,7 @@
 """Rows go to the arm of their entity; what the challenger fails, the champion answers, and it is held against it."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ratchet.serving.gateway import Recorder
 
 MOST_COPIES = 64  # of requests that the challenger has not answered yet; further ones it does not get
+log = logging.getLogger("ratchet.gateway")
 GONE = "no model answers at the moment"
 TOLD: Mapping[type[Exception], tuple[int, str, str]] = {
     Faulty: (500, "model", "the model failed on it; the fault is on record under the request's id"),
@@ -105,7 +107,8 @@ class Arms:
         self.meters.faults.labels(challenger.version, arm, "signature").inc()
         rows = range(len(request.asked.cells))
         theirs = rows if trial.shadow else rows_of(trial, request)
-        said = f"its signature refuses it: {problem}"
+        told = "; ".join(f"{fault.path}: {fault.text.partition(', got ')[0]}" for fault in problem.faults)
+        said = f"its signature refuses it: {told or problem}"  # without the values, some of which are not to be kept
         self._record(_Side(challenger, arm, theirs, trial), _taken(request, theirs), 500, (), said, champion)
 
     def copy(self, challenger: Backend, request: Request, trial: Trial) -> None:
@@ -141,6 +144,8 @@ class Arms:
         except (Faulty, NoModel, TooSlow) as error:
             status, kind, text = TOLD[type(error)]
             self.meters.faults.labels(side.backend.version, side.arm, kind).inc()
+            if isinstance(error, Faulty):
+                log.error("request %s: version %d as %s failed: %s", request.id, side.backend.version, side.arm, error)
             self._record(side, request, status, (), f"{text} ({error})" if str(error) else text)
             raise Problem(status, text, retry_s=1 if status == 503 else None) from None
         self._record(side, request, 200, answered.answers)

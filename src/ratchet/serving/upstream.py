@@ -23,6 +23,7 @@ from ratchet.serving.wire import dumped
 
 HOLD_S = 3.0  # how long requests wait for a champion that is gone to be back, or another process in its place
 AGAIN_S = 0.02
+AWAY = (502, 503)  # said by a balancer before model servers elsewhere; MLflow's own does not
 MOST_EXPLAINED = 16  # rows of a call that asks for reasons, of which a deep forest takes 0.1 s a row
 JSON = {"Content-Type": "application/json"}
 
@@ -159,6 +160,8 @@ class Upstream:
                     self.url, data=body, headers=JSON, timeout=aiohttp.ClientTimeout(total=left)
                 ) as answer:
                     status, said = answer.status, await answer.read()
+                if status in AWAY:
+                    raise aiohttp.ClientConnectionError
             except TimeoutError:
                 raise TooSlow from None
             except (aiohttp.ClientError, OSError):
