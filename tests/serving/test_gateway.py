@@ -97,6 +97,14 @@ def test_a_row_on_which_the_model_fails_spoils_nobody_elses(model):
             f"{running.url}/metrics", timeout=5).text  # fmt: skip
 
 
+def test_who_is_to_blame_for_a_batch_is_found_in_few_calls(model):
+    model.fails, model.delay_s = (lambda row: row["x"] > 1), 0.05
+    with gateway(Routes(model.backend(1))) as running:
+        answers = at_once(running.url, *[[2.0 if n == 40 else 0.5] for n in range(64)])
+        assert [answer.status_code for answer in answers].count(200) == 63
+        assert len(model.calls) < 30
+
+
 @pytest.mark.parametrize(
     "said",
     ['{"predictions": [{"label": 1, "probability": NaN}]}', '{"predictions": []}', '{"predictions": [{"label": 1}]}x',
