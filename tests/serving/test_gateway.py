@@ -108,7 +108,7 @@ def test_who_is_to_blame_for_a_batch_is_found_in_few_calls(model):
 @pytest.mark.parametrize(
     "said",
     ['{"predictions": [{"label": 1, "probability": NaN}]}', '{"predictions": []}', '{"predictions": [{"label": 1}]}x',
-     "<html>", '{"predictions": [{}]}', '{"predictions": [{"value": null}]}', '{"predictions": [7]}'],
+     '{"predictions": [{"label": [], "probability": 0.5}]}', "<html>", '{"predictions": [{}]}', '{"predictions": [{"value": null}]}', '{"predictions": [7]}'],
 )  # fmt: skip
 def test_an_answer_that_is_none_is_a_fault_of_the_model(model, said):
     model.says = said
@@ -234,6 +234,18 @@ def test_an_entity_stays_with_its_arm_and_a_growing_share_keeps_its_own(model, o
         assert kept["challenger"] == {f"c{n}" for n in range(60)} & theirs(20)
         positions = sorted(place for call in calls[-2:] for place in call.positions)
         assert positions == list(range(60))
+
+
+def test_large_bodies_that_wait_for_a_busy_model_are_bounded_together(model, monkeypatch):
+    monkeypatch.setattr("ratchet.serving.upload.TOGETHER", 2)
+    model.delay_s = 1
+    rows = [0.5] * 40_000
+    with gateway(Routes(model.backend(1)), task(serving={"max_body_mb": 0.5})) as running:
+        statuses = [answer.status_code for answer in at_once(running.url, *[rows] * 6)]
+        assert statuses.count(200) >= 1 and statuses.count(429) >= 1
+        assert set(statuses) == {200, 429}
+        assert running.door.uploads.held == 0
+        assert ask(running.url, 0.5).status_code == 200
 
 
 @pytest.mark.parametrize("how", ["fails", "hangs", "is gone", "answers NaN"])

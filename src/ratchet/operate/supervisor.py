@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ratchet.adapters import registry, tracking
 from ratchet.adapters.registry import Version
-from ratchet.errors import Away, told
+from ratchet.errors import Away, RatchetError, ServerError, told
 from ratchet.operate.keeper import Keeper
 from ratchet.serving.routes import Backend, Routes, Trial
 from ratchet.stages import PRODUCTION
@@ -88,7 +88,8 @@ class Supervisor:
             with self._lock:
                 keeper = self._keepers.get(self.champion or 0)
             if keeper and keeper.fault and not isinstance(keeper.fault, Away):
-                raise keeper.fault
+                fault = keeper.fault
+                raise fault if isinstance(fault, RatchetError) else ServerError(told(fault) or repr(fault)) from fault
             self._changed.wait(0.1)
             self._changed.clear()
         return self.routes

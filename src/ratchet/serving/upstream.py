@@ -191,7 +191,8 @@ def _answers(said: bytes, rows: int) -> list[dict[str, Any]]:
 
 
 def _score(answer: dict[str, Any]) -> float:
-    """Return the number in an answer; raise KeyError or TypeError where there is none."""
+    """Return the number in an answer; raise KeyError or TypeError where there is none, or a label that is no scalar."""
+    hash(answer.get("label"))
     if "probability" in answer:
         _ = answer["label"]
         return float(answer["probability"])
