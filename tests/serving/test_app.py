@@ -278,3 +278,11 @@ def test_outcomes_that_another_sites_page_sends_are_refused():
             plain = said | {"Content-Type": "text/plain"}  # which a browser sends without asking before
             problem(requests.post(f"{running.url}/outcomes", data="{}", headers=plain, timeout=5), 403)
         assert requests.post(f"{running.url}/outcomes", data="{}", timeout=5).status_code == 200
+
+
+def test_an_answer_that_may_take_long_is_waited_for_at_the_end(monkeypatch):
+    monkeypatch.setattr("ratchet.serving.server.END_S", 1)
+    monkeypatch.setattr("ratchet.serving.server.DRAIN_S", 0.2)
+    with serving(Model(delay_s=3)) as slow, gateway(Routes(slow.backend(3)), task(serving={"timeout_s": 4})) as running:
+        threading.Timer(0.3, setattr, [running.door, "is_draining", True]).start()
+        assert requests.post(f"{running.url}/invocations", json=ROW, timeout=10).status_code == 200

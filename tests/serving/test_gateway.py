@@ -108,7 +108,8 @@ def test_who_is_to_blame_for_a_batch_is_found_in_few_calls(model):
 @pytest.mark.parametrize(
     "said",
     ['{"predictions": [{"label": 1, "probability": NaN}]}', '{"predictions": []}', '{"predictions": [{"label": 1}]}x',
-     '{"predictions": [{"label": [], "probability": 0.5}]}', "<html>", '{"predictions": [{}]}', '{"predictions": [{"value": null}]}', '{"predictions": [7]}'],
+     '{"predictions": [{"label": [], "probability": 0.5}]}', "<html>",
+     '{"predictions": [{}]}', '{"predictions": [{"value": null}]}', '{"predictions": [7]}'],
 )  # fmt: skip
 def test_an_answer_that_is_none_is_a_fault_of_the_model(model, said):
     model.says = said
