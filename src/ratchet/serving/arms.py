@@ -5,18 +5,15 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ratchet.config import Task
 from ratchet.serving.meters import Meters
 from ratchet.serving.problems import Problem
-from ratchet.serving.routes import Arm, Backend, Call, Rows, Trial
+from ratchet.serving.routes import Arm, Backend, Call, Recorder, Rows, Trial
 from ratchet.serving.rows import Asked
 from ratchet.serving.upstream import Answered, Faulty, NoModel, TooSlow, Upstream
 from ratchet.serving.wire import dumped
-
-if TYPE_CHECKING:
-    from ratchet.serving.gateway import Recorder
 
 MOST_COPIES = 64  # of requests that the challenger has not answered yet; further ones it does not get
 log = logging.getLogger("ratchet.gateway")
@@ -61,7 +58,7 @@ class _Side:
 class Arms:
     """The model servers by version, asked on behalf of either arm."""
 
-    def __init__(self, task: Task, recorder: "Recorder", meters: Meters) -> None:
+    def __init__(self, task: Task, recorder: Recorder, meters: Meters) -> None:
         self.task, self.recorder, self.meters = task, recorder, meters
         self.upstreams = dict[int, Upstream]()
         self._copies = set[asyncio.Task[None]]()
