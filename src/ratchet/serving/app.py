@@ -247,6 +247,8 @@ def _others(door: Door) -> Starlette:
                 answer.headers["Allow"] = allowed
             return answer
         if isinstance(error, Problem):
+            if error.status == 500:
+                log.error("request %s failed: %s", number, error.__cause__ or error)
             return told(error, number)
         log.error("request %s failed", number, exc_info=error)
         return told(Problem(500, "a fault of the gateway; it is on record under the request's id"), number)
