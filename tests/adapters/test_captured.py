@@ -104,7 +104,7 @@ def test_a_caller_who_uses_an_id_again_loses_nothing(record: Engine) -> None:
     assert sum(map(len, joined.between(record, TASK))) == 2
 
 
-@pytest.mark.parametrize("line", [b"[1", b'{"task": "credit"}'])
+@pytest.mark.parametrize("line", [b"[1", b'{"task": "credit"}', b"\xff\xfe"])
 def test_a_line_that_is_none_is_refused_for_good_and_the_others_with_it(line: bytes, record: Engine) -> None:
     with pytest.raises(RefusedError):
         captured.append(record, [json.dumps(asked("a")).encode(), line])

@@ -194,6 +194,21 @@ def test_a_registry_that_is_away_is_told_once_and_the_last_good_version_goes_on(
     assert stage.heard_of("the registry cannot be followed") == 1
 
 
+def test_a_challenger_is_taken_off_also_while_the_registry_is_away(stage: Stage) -> None:
+    stage.trials[:] = [(2, Trial(1, "salt", 5))]
+    until(lambda: stage.proxy.routes.challenger is not None)
+    lock = sqlite3.connect("mlflow.db", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    try:
+        time.sleep(2)
+        stage.trials.clear()
+        until(lambda: stage.proxy.routes.challenger is None, 4)
+    finally:
+        lock.rollback()
+        lock.close()
+    until(lambda: list(stage.supervisor._keepers) == [1])
+
+
 def test_servers_that_run_elsewhere_are_proven_and_followed_in_the_same_way(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

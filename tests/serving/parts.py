@@ -31,19 +31,23 @@ INPUTS: dict[str, Any] = {"x": ("number", True), "note": ("text", False)}
 class Model:
     """Answers each row with its own x as the probability, and remembers what it was asked.
 
-    fails: rows on which it fails; delay_s: how long a call takes; says: what it answers instead.
+    fails: rows on which it fails; delay_s: how long a call takes; says: what it answers instead; refuses: a status that
+    it answers everything with.
     """
 
     fails: Callable[[dict[str, Any]], bool] = lambda row: False
     delay_s: float = 0.0
     says: Any = None
     label: int = 1
+    refuses: int = 0
     calls: list[list[dict[str, Any]]] = field(default_factory=list)
     params: list[Any] = field(default_factory=list)
     url: str = ""
 
     async def answer(self, request: Request) -> Response:
         """POST /invocations."""
+        if self.refuses:
+            return Response(status_code=self.refuses)
         asked = json.loads(await request.body())
         split = asked["dataframe_split"]
         rows = [dict(zip(split["columns"], row, strict=True)) for row in split["data"]]

@@ -10,9 +10,10 @@ import psutil
 import pytest
 import requests
 
-from ratchet.errors import ConfigError
+from ratchet.errors import ConfigError, ServerError
 from ratchet.serving import apikeys
 from ratchet.serving.apikeys import Keys
+from ratchet.serving.problems import Problem
 from ratchet.serving.routes import Routes
 from tests.serving.parts import Model, gateway, serving, task
 
@@ -278,3 +279,23 @@ def test_outcomes_that_another_sites_page_sends_are_refused():
             plain = said | {"Content-Type": "text/plain"}  # which a browser sends without asking before
             problem(requests.post(f"{running.url}/outcomes", data="{}", headers=plain, timeout=5), 403)
         assert requests.post(f"{running.url}/outcomes", data="{}", timeout=5).status_code == 200
+
+
+def test_an_answer_that_may_take_long_is_waited_for_at_the_end(monkeypatch):
+    monkeypatch.setattr("ratchet.serving.server.END_S", 1)
+    monkeypatch.setattr("ratchet.serving.server.DRAIN_S", 0.2)
+    with serving(Model(delay_s=3)) as slow, gateway(Routes(slow.backend(3)), task(serving={"timeout_s": 4})) as running:
+        threading.Timer(0.3, setattr, [running.door, "is_draining", True]).start()
+        assert requests.post(f"{running.url}/invocations", json=ROW, timeout=10).status_code == 200
+
+
+def test_why_outcomes_could_not_be_kept_is_logged_under_the_requests_id(caplog):
+    class Refused:
+        def accept(self, body):
+            raise Problem(500, "the outcomes could not be kept") from ServerError("no such table: outcomes")
+
+    with gateway(Routes(), outcomes=Refused()) as running:
+        answer = requests.post(f"{running.url}/outcomes", data="{}", timeout=5)
+        assert "no such table" not in problem(answer, 500)["detail"]
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert answer.headers["X-Request-Id"] in line and "no such table: outcomes" in line

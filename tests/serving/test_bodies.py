@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import time
 
 import numpy as np
 import pandas as pd
@@ -188,6 +189,8 @@ def packed(**columns):
 def test_parquet_brings_the_same_cells():
     body = packed(city=["서울", None], AGE=np.array([41, 5], dtype="int32"), income=[2.5, np.nan])
     assert read(body, PARQUET).cells == [[41, 2.5, "서울"], [5, None, None]]
+    body = packed(city=pd.Categorical(["서울"]), AGE=pd.Categorical([41]), income=[2.5])
+    assert read(body, PARQUET).cells == CELLS
 
 
 def test_bad_parquet_is_told():
@@ -200,6 +203,22 @@ def test_a_parquet_bomb_is_refused_unread():
     body = packed(AGE=np.zeros(60_000_000))
     assert len(body) < 1_000_000
     assert refused(body, PARQUET).status == 413
+    for columns in ({"AGE": np.zeros(400_000), "income": np.zeros(400_000), "city": ["a"] * 400_000},
+                    {"AGE": np.zeros(1_000), "city": ["x" * 500_000] * 1_000}):  # fmt: skip
+        body = packed(**columns)
+        assert len(body) < 100_000
+        assert refused(body, PARQUET).status == 413
+
+
+def test_a_parquet_column_of_lists_is_told():
+    assert "columns, AGE: expected numbers" in refused(packed(AGE=[[1.0] * 3]), PARQUET).detail
+
+
+def test_many_columns_of_one_name_are_told_at_once():
+    body = {"dataframe_split": {"columns": ["AGE", *["city"] * 15_000], "data": []}}
+    began = time.monotonic()
+    assert "column 'city' stands twice" in refused(body).detail
+    assert time.monotonic() - began < 0.5
 
 
 # ---------------------------------------------------------------- two readers of JSON, one meaning

@@ -97,15 +97,41 @@ def test_a_row_on_which_the_model_fails_spoils_nobody_elses(model):
             f"{running.url}/metrics", timeout=5).text  # fmt: skip
 
 
+def test_who_is_to_blame_for_a_batch_is_found_in_few_calls(model):
+    model.fails, model.delay_s = (lambda row: row["x"] > 1), 0.05
+    with gateway(Routes(model.backend(1))) as running:
+        answers = at_once(running.url, *[[2.0 if n == 40 else 0.5] for n in range(64)])
+        assert [answer.status_code for answer in answers].count(200) == 63
+        assert len(model.calls) < 30
+
+
 @pytest.mark.parametrize(
     "said",
     ['{"predictions": [{"label": 1, "probability": NaN}]}', '{"predictions": []}', '{"predictions": [{"label": 1}]}x',
-     "<html>", '{"predictions": [{}]}', '{"predictions": [{"value": null}]}', '{"predictions": [7]}'],
+     '{"predictions": [{"label": [], "probability": 0.5}]}', "<html>",
+     '{"predictions": [{}]}', '{"predictions": [{"value": null}]}', '{"predictions": [7]}'],
 )  # fmt: skip
 def test_an_answer_that_is_none_is_a_fault_of_the_model(model, said):
     model.says = said
     with gateway(Routes(model.backend(1))) as running:
         assert ask(running.url, 0.5).status_code == 500
+
+
+def test_a_fault_of_the_model_is_logged_under_the_requests_id_and_without_its_values(model, caplog):
+    model.fails = lambda row: True
+    with gateway(Routes(model.backend(1))) as running:
+        number = ask(running.url, 0.8125).headers["X-Request-Id"]
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert number in line and "0.8125" not in line
+
+
+def test_a_balancer_that_knows_no_model_server_is_no_fault_of_the_model(model):
+    model.refuses = 503
+    with gateway(Routes(model.backend(1))) as running:
+        answer = ask(running.url, 0.5)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        threading.Timer(0.3, setattr, [model, "refuses", 0]).start()
+        assert probabilities(ask(running.url, 0.5)) == [0.5]
 
 
 def test_an_answer_that_takes_too_long_is_a_504(model):
@@ -211,6 +237,18 @@ def test_an_entity_stays_with_its_arm_and_a_growing_share_keeps_its_own(model, o
         assert positions == list(range(60))
 
 
+def test_large_bodies_that_wait_for_a_busy_model_are_bounded_together(model, monkeypatch):
+    monkeypatch.setattr("ratchet.serving.upload.TOGETHER", 2)
+    model.delay_s = 1
+    rows = [0.5] * 40_000
+    with gateway(Routes(model.backend(1)), task(serving={"max_body_mb": 0.5})) as running:
+        statuses = [answer.status_code for answer in at_once(running.url, *[rows] * 6)]
+        assert statuses.count(200) >= 1 and statuses.count(429) >= 1
+        assert set(statuses) == {200, 429}
+        assert running.door.uploads.held == 0
+        assert ask(running.url, 0.5).status_code == 200
+
+
 @pytest.mark.parametrize("how", ["fails", "hangs", "is gone", "answers NaN"])
 def test_what_the_challenger_fails_the_champion_answers_and_it_is_on_record(model, other, how):
     if how == "fails":
@@ -250,6 +288,11 @@ def test_a_challenger_that_reads_other_columns_gets_them_and_one_that_refuses_th
         assert ask(running.url, 0.5).headers["X-Arm"] == "champion"
         refused, answered = running.kept.calls
         assert (refused.arm, refused.status, answered.arm, answered.status) == ("challenger", 500, "champion", 200)
+    other_kind = {"x": ("number", True), "note": ("number", False)}
+    with gateway(Routes(model.backend(1), other.backend(2, inputs=other_kind), trial(100))) as running:
+        ask(running.url, {"x": 0.5, "note": 'it\'s her "secret"'})
+        refused = running.kept.calls[0]
+        assert refused.problem == "its signature refuses it: dataframe_records[0].note: expected a number"
 
 
 def test_in_the_shadow_the_challenger_gets_copies_and_never_answers(model, other):

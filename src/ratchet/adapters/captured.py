@@ -119,7 +119,7 @@ def append(engine: "sqlalchemy.Engine", lines: Sequence[bytes]) -> int:
     if not lines:
         return 0
     with connected(engine, appends=True) as connection:
-        told = {"lines": f"[{b','.join(lines).decode()}]"}
+        told = {"lines": f"[{b','.join(lines).decode('utf-8', 'replace')}]"}
         return int(connection.execute(text(APPEND[engine.dialect.name]), told).rowcount)
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ratchet.adapters import registry, tracking
 from ratchet.adapters.registry import Version
-from ratchet.errors import Away, told
+from ratchet.errors import Away, RatchetError, ServerError, told
 from ratchet.operate.keeper import Keeper
 from ratchet.serving.routes import Backend, Routes, Trial
 from ratchet.stages import PRODUCTION
@@ -60,11 +60,13 @@ class Supervisor:
         self._keep, self._want = keep, want
         self._champion: Version | None = None
         self._challenger: tuple[Version, Trial] | None = None
+        self._trial: tuple[int, Trial] | None = None
         self._keepers, self._leaving = dict[int, Keeper](), list[Keeper]()
         self._left_at = dict[int, float]()
         self._lock, self._over, self._changed = threading.RLock(), threading.Event(), threading.Event()
         self._odd = ""
-        self._thread = threading.Thread(target=self._follow, name="supervisor", daemon=True)
+        self._threads = [threading.Thread(target=work, name=name, daemon=True)
+                         for name, work in (("supervisor", self._follow), ("trial", self._heed))]  # fmt: skip
 
     def begin(self) -> None:
         """Look at the registry once, and follow it from now on.
@@ -73,7 +75,8 @@ class Supervisor:
         """
         self._champion = registry.behind(self.session.client, self.session.task.name, self.followed.stage)
         self._settle()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def wait(self, limit_s: float) -> Routes:
         """Return who answers, as soon as somebody does, or after limit_s.
@@ -85,7 +88,8 @@ class Supervisor:
             with self._lock:
                 keeper = self._keepers.get(self.champion or 0)
             if keeper and keeper.fault and not isinstance(keeper.fault, Away):
-                raise keeper.fault
+                fault = keeper.fault
+                raise fault if isinstance(fault, RatchetError) else ServerError(told(fault) or repr(fault)) from fault
             self._changed.wait(0.1)
             self._changed.clear()
         return self.routes
@@ -123,17 +127,33 @@ class Supervisor:
             self._tell(odd)
             self._settle()
 
+    def _heed(self) -> None:
+        """Follow the share of the challenger, which is taken off at once also while the registry is away."""
+        while not self._over.is_set():
+            try:
+                trial = self.followed.trial()
+            except Exception:  # noqa: BLE001  (the last share goes on, as the last version does)
+                trial = self._trial
+            with self._lock:
+                self._trial = trial
+                self._challenger = self._tried(self._challenger[0] if self._challenger else None)
+            self._settle()
+            self._over.wait(self.followed.poll_s)
+
+    def _tried(self, known: Version | None) -> tuple[Version, Trial] | None:
+        """The version with its share, if it is the one that is tried now."""
+        return (known, self._trial[1]) if known and self._trial and known.number == self._trial[0] else None
+
     def _look(self) -> str:
         """See which versions are wanted; return what is odd about it, in words."""
         client, name = self.session.client, self.session.task.name
         with tracking.reachable(self.session.settings):
             champion = registry.holder(client, name, self.followed.stage)
-            trial = self.followed.trial()
-            known = self._challenger[0] if self._challenger else None
+            trial, known = self._trial, self._challenger[0] if self._challenger else None
             if trial and (known is None or known.number != trial[0]):
                 known = registry.numbered(client, name, trial[0])
         with self._lock:
-            self._challenger = (known, trial[1]) if trial and known else None
+            self._challenger = self._tried(known)  # which may have ended meanwhile
             if champion and champion.number != self.champion:
                 self.session.progress.note(f"version {champion.number} is in {self.followed.stage}: it is started")
             self._champion = champion or self._champion

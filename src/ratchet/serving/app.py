@@ -165,7 +165,8 @@ class Invocations:
             raise Problem(429, "too many requests wait already", retry_s=1, closes=True)
         body = await door.uploads.read(headers, receive)
         kind = headers.get(b"content-type", b"").decode("latin-1")
-        reply = await door.gateway.answer(kind, body, number, _gone(receive))
+        with door.uploads.kept(body):
+            reply = await door.gateway.answer(kind, body, number, _gone(receive))
         more += [(b"x-model-version", reply.versions.encode()), (b"x-arm", reply.arms.encode())]
         return reply.body
 
@@ -247,6 +248,8 @@ def _others(door: Door) -> Starlette:
                 answer.headers["Allow"] = allowed
             return answer
         if isinstance(error, Problem):
+            if error.status == 500:
+                log.error("request %s failed: %s", number, error.__cause__ or error)
             return told(error, number)
         log.error("request %s failed", number, exc_info=error)
         return told(Problem(500, "a fault of the gateway; it is on record under the request's id"), number)

@@ -1,23 +1,22 @@
 """Rows go to the arm of their entity; what the challenger fails, the champion answers, and it is held against it."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ratchet.config import Task
 from ratchet.serving.meters import Meters
 from ratchet.serving.problems import Problem
-from ratchet.serving.routes import Arm, Backend, Call, Rows, Trial
+from ratchet.serving.routes import Arm, Backend, Call, Recorder, Rows, Trial
 from ratchet.serving.rows import Asked
 from ratchet.serving.upstream import Answered, Faulty, NoModel, TooSlow, Upstream
 from ratchet.serving.wire import dumped
 
-if TYPE_CHECKING:
-    from ratchet.serving.gateway import Recorder
-
 MOST_COPIES = 64  # of requests that the challenger has not answered yet; further ones it does not get
+log = logging.getLogger("ratchet.gateway")
 GONE = "no model answers at the moment"
 TOLD: Mapping[type[Exception], tuple[int, str, str]] = {
     Faulty: (500, "model", "the model failed on it; the fault is on record under the request's id"),
@@ -59,7 +58,7 @@ class _Side:
 class Arms:
     """The model servers by version, asked on behalf of either arm."""
 
-    def __init__(self, task: Task, recorder: "Recorder", meters: Meters) -> None:
+    def __init__(self, task: Task, recorder: Recorder, meters: Meters) -> None:
         self.task, self.recorder, self.meters = task, recorder, meters
         self.upstreams = dict[int, Upstream]()
         self._copies = set[asyncio.Task[None]]()
@@ -105,7 +104,8 @@ class Arms:
         self.meters.faults.labels(challenger.version, arm, "signature").inc()
         rows = range(len(request.asked.cells))
         theirs = rows if trial.shadow else rows_of(trial, request)
-        said = f"its signature refuses it: {problem}"
+        told = "; ".join(f"{fault.path}: {fault.text.partition(', got ')[0]}" for fault in problem.faults)
+        said = f"its signature refuses it: {told or problem}"  # without the values, some of which are not to be kept
         self._record(_Side(challenger, arm, theirs, trial), _taken(request, theirs), 500, (), said, champion)
 
     def copy(self, challenger: Backend, request: Request, trial: Trial) -> None:
@@ -141,6 +141,8 @@ class Arms:
         except (Faulty, NoModel, TooSlow) as error:
             status, kind, text = TOLD[type(error)]
             self.meters.faults.labels(side.backend.version, side.arm, kind).inc()
+            if isinstance(error, Faulty):
+                log.error("request %s: version %d as %s failed: %s", request.id, side.backend.version, side.arm, error)
             self._record(side, request, status, (), f"{text} ({error})" if str(error) else text)
             raise Problem(status, text, retry_s=1 if status == 503 else None) from None
         self._record(side, request, 200, answered.answers)

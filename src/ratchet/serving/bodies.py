@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from ratchet.errors import did_you_mean
+from ratchet.serving import parquet
 from ratchet.serving.problems import Fault, Problem, shown
 from ratchet.serving.rows import MISSING, Asked, Reader, Row
 
@@ -17,7 +18,6 @@ JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.par
 TYPES = (JSON, CSV, PARQUET)
 MOST_REASONS = 50
 MOST_EXPLAINED = 100  # rows of a body that asks for reasons
-GROWS = 10  # so many times its size a Parquet file may be once it is unpacked
 
 
 def read(content_type: str, body: bytes, reader: Reader) -> Asked:
@@ -27,7 +27,7 @@ def read(content_type: str, body: bytes, reader: Reader) -> Asked:
     """
     kind = _kind(content_type, TYPES)
     if kind == PARQUET:
-        return _parquet(body, reader)
+        return parquet.read(body, reader)
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -248,38 +248,3 @@ def _cell(text: str, is_number: bool) -> Any:
         except ValueError:
             return text
     return text
-
-
-def _parquet(body: bytes, reader: Reader) -> Asked:
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        file = parquet.ParquetFile(io.BytesIO(body))
-        size = sum(file.metadata.row_group(at).total_byte_size for at in range(file.metadata.num_row_groups))
-        if size > GROWS * max(len(body), 2**20) or file.metadata.num_rows > GROWS * max(len(body), 2**10):
-            raise Problem(413, f"it unpacks to {size / 2**20:,.0f} MiB, more than {GROWS} times its size")
-        names = file.schema_arrow.names
-        wanted = [name for name in names if name in reader.allowed]
-        if unknown := [name for name in names if name not in reader.allowed and name != "__index_level_0__"]:
-            raise Problem.of([reader._unknown("", unknown[0])])
-        table = file.read(columns=wanted)
-        columns = [_plain(column) for column in table.columns]
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise Problem(400, f"not Parquet: {' '.join(str(error).split())[:200]}") from None
-    cells = [list(row) for row in zip(*columns, strict=True)] if columns else []
-
-    def place(row: int, column: int) -> str:
-        return f"row {row}" + (f", {wanted[column]}" if column >= 0 else "")
-
-    return Asked(*reader.of_table(wanted, cells, "columns", place))
-
-
-def _plain(column: Any) -> list[Any]:
-    """Return a column's cells; a decimal number is a float."""
-    import pyarrow
-
-    if pyarrow.types.is_decimal(column.type):
-        column = column.cast(pyarrow.float64())
-    values: list[Any] = column.to_pylist()
-    return values

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 import aiohttp
 
@@ -17,21 +16,13 @@ from ratchet.serving import bodies
 from ratchet.serving.arms import GONE, Arms, Reply, Request, rows_of
 from ratchet.serving.meters import Meters
 from ratchet.serving.problems import Problem
-from ratchet.serving.routes import Backend, Call, Routes, Signature
+from ratchet.serving.routes import Backend, Recorder, Routes, Signature
 from ratchet.serving.rows import Asked, Reader
 from ratchet.serving.upstream import HOLD_S, Upstream
 
 LARGE = 64 * 1024  # bytes of a body from which on it is read beside the event loop
 READERS = 2  # at a time, as each takes many times its body in memory
 RETRY_S = 2
-
-
-class Recorder(Protocol):
-    """Who keeps what was asked and answered."""
-
-    def record(self, call: Call) -> None:
-        """Keep a call; it takes microseconds, and never fails."""
-        ...
 
 
 class Gateway:

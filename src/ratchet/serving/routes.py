@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Arm = Literal["champion", "challenger", "shadow"]
 
@@ -105,3 +105,11 @@ class Call:
     answers: Sequence[Mapping[str, Any]] = ()
     problem: str = ""
     rollout: int | None = None
+
+
+class Recorder(Protocol):
+    """Who keeps what was asked and answered."""
+
+    def record(self, call: Call) -> None:
+        """Keep a call; it takes microseconds, and never fails."""
+        ...

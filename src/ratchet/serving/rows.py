@@ -1,5 +1,6 @@
 """Rows as a version reads them: named, complete, each cell of its kind; whichever form they came in."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, isnan
@@ -79,9 +80,7 @@ class Reader:
         faults = [Fault(f"{header}[{at}]", f"expected a name, got {shown(name)}")
                   for at, name in enumerate(columns) if type(name) is not str]  # fmt: skip
         if not faults:
-            twice = (
-                {name for name in columns if list(columns).count(name) > 1} if len(set(columns)) < len(columns) else ()
-            )
+            twice = [name for name, count in Counter(columns).items() if count > 1]
             faults = [Fault(header, f"column {shown(name)} stands twice") for name in twice]
             faults += [self._unknown(f"{header}[{at}]", n) for at, n in enumerate(columns) if n not in self.allowed]
         if faults:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from types import FrameType
 from typing import Any
 
@@ -16,7 +17,7 @@ from ratchet.serving.app import Door, build
 HEADERS_S = 5.0  # for the head of a request to come, from its first byte on; and for the first byte of a connection
 IDLE_S = 75  # a kept connection that is not used; longer than a load balancer's 60
 DRAIN_S = 3.0  # in which answers ask their callers to close the connection, before it is closed for them
-END_S = 30
+END_S = 30  # for answers that are on their way; or as long as one may take, where that is longer
 
 
 class Protocol(HttpToolsProtocol):
@@ -105,9 +106,10 @@ def run(door: Door, at: Listening, up: Callable[[str], None] = lambda url: None)
     Raises ServerError if the port is taken.
     """
     bound = sockets.bound(at.host, at.port)
+    end_s = max(END_S, ceil(1.5 * door.gateway.task.serving.timeout_s))  # a hanging challenger takes the half of it
     config = uvicorn.Config(
         build(door), http=Protocol, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
-        date_header=False, timeout_keep_alive=IDLE_S, timeout_graceful_shutdown=END_S, backlog=4096,
+        date_header=False, timeout_keep_alive=IDLE_S, timeout_graceful_shutdown=end_s, backlog=4096,
     )  # fmt: skip
     with bound:
         host, port = bound.getsockname()[:2]

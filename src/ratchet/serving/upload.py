@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 from ratchet.serving.problems import Problem
@@ -10,7 +11,8 @@ from ratchet.serving.problems import Problem
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 STALL_S = 1.0  # without a byte; and over that, slower than this:
 BYTES_PER_S = 10_000
-TOGETHER = 16  # largest bodies that may be on their way in at once
+TOGETHER = 16  # largest bodies that may be on their way in, or wait for their answer, at once
+SMALL = 64 * 1024  # bytes of a body that is not counted there: there are at most serving.max_waiting of them
 
 
 class GoneError(Exception):
@@ -44,6 +46,24 @@ class Uploads:
             return body
         return await self._rest(body, receive)
 
+    @contextmanager
+    def kept(self, body: bytes) -> Iterator[None]:
+        """Count a body as long as it waits for its answer.
+
+        Raises Problem (429) where there are too many of that size.
+        """
+        size = len(body) if len(body) > SMALL else 0
+        if size and self.held + size > TOGETHER * self.limit:
+            raise self._too_many()
+        self.held += size
+        try:
+            yield
+        finally:
+            self.held -= size
+
+    def _too_many(self) -> Problem:
+        return Problem(429, "too many large bodies at once", retry_s=1, closes=True)
+
     def _too_large(self) -> Problem:
         return Problem(413, f"a body has at most {self.limit:,} bytes (serving.max_body_mb)", closes=True)
 
@@ -65,7 +85,7 @@ class Uploads:
                 if size > self.limit:
                     raise self._too_large()
                 if self.held > TOGETHER * self.limit:
-                    raise Problem(429, "too many large bodies at once", retry_s=1, closes=True)
+                    raise self._too_many()
                 if not message.get("more_body"):
                     return b"".join(parts)
         finally:

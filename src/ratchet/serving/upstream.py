@@ -1,7 +1,8 @@
 """One version's model server as the gateway asks it: what queues while it is busy travels together.
 
 As soon as it is free, all that waits (up to max_rows) goes as one call, and the answers are dealt out again; an idle
-one is asked at once. A call that fails is made again request by request, so that nobody's row spoils another's.
+one is asked at once. A call that fails is made again in halves, down to single requests, so that nobody's row
+spoils another's.
 Source: adaptive batching, Crankshaw et al., Clipper, NSDI 2017, section 4.3.
 """
 
@@ -23,6 +24,7 @@ from ratchet.serving.wire import dumped
 
 HOLD_S = 3.0  # how long requests wait for a champion that is gone to be back, or another process in its place
 AGAIN_S = 0.02
+AWAY = (502, 503)  # said by a balancer before model servers elsewhere; MLflow's own does not
 MOST_EXPLAINED = 16  # rows of a call that asks for reasons, of which a deep forest takes 0.1 s a row
 JSON = {"Content-Type": "application/json"}
 
@@ -53,11 +55,6 @@ class _Waiting:
     deadline: float
     is_gone: Callable[[], bool]
     answered: "asyncio.Future[Answered]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nobody waits for it any more."""
-        return self.answered.done() or self.is_gone()
 
 
 class Upstream:
@@ -108,9 +105,8 @@ class Upstream:
         batch, rows = list[_Waiting](), 0
         while queue:
             first = queue[0]
-            if first.is_over:
+            if _has_left(first):
                 queue.popleft()
-                _fail(first, GoneError())
                 continue
             rows += len(first.asked.cells)
             most = min(self.max_rows, MOST_EXPLAINED) if first.asked.params else self.max_rows
@@ -126,9 +122,10 @@ class Upstream:
             if len(batch) == 1:
                 _fail(batch[0], fault)
                 return
-            for waiting in batch:  # one of them is to blame: each by itself
-                if not waiting.is_over:
-                    await self._deal([waiting])
+            half = len(batch) // 2
+            for part in (batch[:half], batch[half:]):  # one of 512 that is to blame costs 19 calls, by itself 513
+                if left := [waiting for waiting in part if not _has_left(waiting)]:
+                    await self._deal(left)
         except (NoModel, TooSlow) as error:
             for waiting in batch:
                 _fail(waiting, error)
@@ -159,6 +156,10 @@ class Upstream:
                     self.url, data=body, headers=JSON, timeout=aiohttp.ClientTimeout(total=left)
                 ) as answer:
                     status, said = answer.status, await answer.read()
+                if status == 504:  # its own limit of time
+                    raise TooSlow
+                if status in AWAY:
+                    raise aiohttp.ClientConnectionError
             except TimeoutError:
                 raise TooSlow from None
             except (aiohttp.ClientError, OSError):
@@ -190,7 +191,8 @@ def _answers(said: bytes, rows: int) -> list[dict[str, Any]]:
 
 
 def _score(answer: dict[str, Any]) -> float:
-    """Return the number in an answer; raise KeyError or TypeError where there is none."""
+    """Return the number in an answer; raise KeyError or TypeError where there is none, or a label that is no scalar."""
+    hash(answer.get("label"))
     if "probability" in answer:
         _ = answer["label"]
         return float(answer["probability"])
@@ -202,6 +204,13 @@ def _score(answer: dict[str, Any]) -> float:
 
 def _expire(waiting: _Waiting) -> None:
     _fail(waiting, TooSlow())
+
+
+def _has_left(waiting: _Waiting) -> bool:
+    """Whether nobody waits for it any more; who has left is no fault of the model."""
+    if waiting.is_gone():
+        _fail(waiting, GoneError())
+    return waiting.answered.done()
 
 
 def _fail(waiting: _Waiting, error: Exception) -> None:
