@@ -132,7 +132,11 @@ class Controller:
 
     def _say(self, found: Rollout | None) -> None:
         was = self.last
-        if found and (was is None or (was.id, was.state, was.percent) != (found.id, found.state, found.percent)):
+        if (
+            found
+            and found.share_since
+            and (was is None or (was.id, was.state, was.percent) != (found.id, found.state, found.percent))
+        ):
             self.tell(f"rollout {found.id}: {found.state} at {found.percent:g} %: {'; '.join(found.reasons)}")
 
     def _begin(self, found: Rollout | None, looker: Looker) -> None:
