@@ -51,6 +51,7 @@ class Controller:
         self.task = load(config).name
         self.problem = ""
         self.last: Rollout | None = None
+        self._told: tuple[int, str, float] | None = None
         self._engine: sqlalchemy.Engine | None = None
         self._looker: Looker | None = None
         self._may_append: bool | None = None
@@ -131,8 +132,10 @@ class Controller:
         return found
 
     def _say(self, found: Rollout | None) -> None:
-        was = self.last
-        if found and (was is None or (was.id, was.state, was.percent) != (found.id, found.state, found.percent)):
+        if found is None or not found.share_since:  # its start is not on the ledger yet
+            return
+        was, self._told = self._told, (found.id, found.state, found.percent)
+        if was != self._told:
             self.tell(f"rollout {found.id}: {found.state} at {found.percent:g} %: {'; '.join(found.reasons)}")
 
     def _begin(self, found: Rollout | None, looker: Looker) -> None:
