@@ -278,7 +278,7 @@ def test_outcomes_that_another_sites_page_sends_are_refused():
         for said in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}):
             plain = said | {"Content-Type": "text/plain"}  # which a browser sends without asking before
             problem(requests.post(f"{running.url}/outcomes", data="{}", headers=plain, timeout=5), 403)
-        assert requests.post(f"{running.url}/outcomes", data="{}", timeout=5).status_code == 200
+        assert requests.post(f"{running.url}/outcomes", json={}, timeout=5).status_code == 200
 
 
 def test_an_answer_that_may_take_long_is_waited_for_at_the_end(monkeypatch):
@@ -295,7 +295,7 @@ def test_why_outcomes_could_not_be_kept_is_logged_under_the_requests_id(caplog):
             raise Problem(500, "the outcomes could not be kept") from ServerError("no such table: outcomes")
 
     with gateway(Routes(), outcomes=Refused()) as running:
-        answer = requests.post(f"{running.url}/outcomes", data="{}", timeout=5)
+        answer = requests.post(f"{running.url}/outcomes", json={}, timeout=5)
         assert "no such table" not in problem(answer, 500)["detail"]
     (line,) = [record.getMessage() for record in caplog.records]
     assert answer.headers["X-Request-Id"] in line and "no such table: outcomes" in line

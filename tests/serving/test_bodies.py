@@ -44,6 +44,7 @@ def refused(document, kind="application/json", reader=READER):
         {"instances": [ROW]},
         {"instances": {"AGE": [41], "income": [2.5], "city": ["서울"]}},
         {"dataframe_records": [ROW | {"when": "2026", "who": 7}]},
+        {"instances": [ROW], "parameters": {"explain": True}},
     ],
 )
 def test_each_of_mlflows_forms_brings_the_same_cells(document):
@@ -89,11 +90,13 @@ def test_an_absent_field_null_and_nan_mean_missing(missing):
         ({"inputs": {"AGE": [1, 2], "city": ["a"]}}, "inputs: its lists differ in length: AGE 2, city 1"),
         ({"inputs": {"AGE": [1, "x"]}}, "inputs.AGE[1]: expected a number, got 'x'"),
         ({"inputs": {"AGE": 1}}, "inputs.AGE: expected a list, one value a row, got 1"),
-        ({"rows": []}, "rows: no such form; send one of"),
+        ({"rows": []}, "rows: no such form; known are dataframe_records"),
         ({"dataframe_record": []}, "dataframe_record: no such form; did you mean 'dataframe_records'?"),
         ({}, "expected one of dataframe_records, dataframe_split, inputs, instances, got none"),
         ({"inputs": [ROW], "instances": [ROW]}, "expected one of"),
         ({"instances": [ROW], "params": {"explian": True}}, "params.explian: no such parameter; did you mean 'explain'?"),
+        ({"instances": [ROW], "params": {"reasons": 3}}, "params.reasons: goes with explain: true"),
+        ({"instances": [ROW], "parameters": {"explian": True}}, "parameters.explian: no such parameter"),
         ({"instances": [ROW], "params": {"explain": 1}}, "params.explain: expected true or false, got 1"),
         ({"instances": [ROW], "params": {"explain": True, "reasons": 0}}, "params.reasons: expected a number from 1 to 50"),
         ({"instances": [ROW] * 101, "params": {"explain": True}}, "params.explain: 101 rows; reasons are given for 100"),
@@ -169,7 +172,8 @@ def test_a_csv_brings_numbers_text_and_what_is_missing():
         ("AGE,AGE\n1,2\n", "column 'AGE' stands twice"),
         ("AGE,town\n1,a\n", "no such field"),
         ('AGE,city\n1,"a\n', "unexpected end of data"),
-        ("", "there is no row in it"),
+        ("", "line 1: no column 'AGE', which is required"),
+        ("city\na\n", "line 1: no column 'AGE', which is required"),
         ("AGE\n", "there is no row in it"),
     ],
 )

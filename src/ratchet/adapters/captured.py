@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -48,13 +48,17 @@ class RefusedError(ServerError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came true. Of a request's row, or else of an entity; label: a JSON scalar; at: when it was known."""
+    """What came true. Of a request's row, or else of an entity; label: a JSON scalar; at: when it was known.
+
+    is_timed: whether whoever says it said when; else `at` is when it came.
+    """
 
     label: Any
     at: datetime
     request_id: str | None = None
     row: int | None = None
     entity: str | None = None
+    is_timed: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -170,12 +174,14 @@ def losses(engine: "sqlalchemy.Engine", task: str) -> list[dict[str, Any]]:
 def append_outcomes(engine: "sqlalchemy.Engine", task: str, outcomes: Sequence[Outcome]) -> Kept:
     """Append what came true, in the order given; one that is known already is not appended again.
 
+    Of a request the same label without a time is known already; of an entity it may be about a later request.
     Raises as `connected`.
     """
     from sqlalchemy import text
 
-    known = text("SELECT 1 FROM outcomes WHERE task = :task AND request_id = :request_id AND row = :row"
-                 " UNION ALL SELECT 1 FROM outcomes WHERE task = :task AND entity = :entity LIMIT 1")  # fmt: skip
+    of_entity, of_request = (text(f"SELECT label FROM outcomes WHERE task = :task AND {whose}"
+                                  " ORDER BY at DESC, sequence DESC LIMIT 1")
+                             for whose in ("entity = :entity", "request_id = :request_id AND row = :row"))  # fmt: skip
     names = ("task", "request_id", "row", "entity", "label", "at", "received_at", "digest")
     insert = text(f"INSERT INTO outcomes ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"
                   " ON CONFLICT DO NOTHING")  # fmt: skip
@@ -184,9 +190,10 @@ def append_outcomes(engine: "sqlalchemy.Engine", task: str, outcomes: Sequence[O
     with connected(engine, appends=True) as connection:
         for outcome in outcomes:
             row = _row(task, outcome, now)
-            is_known = connection.execute(known, row).first() is not None
-            is_new = connection.execute(insert, row).rowcount
-            found["repeated" if not is_new else "corrected" if is_known else "accepted"] += 1
+            known = connection.execute(of_entity if outcome.entity else of_request, row).scalar()
+            is_same = known == row["label"] and not outcome.is_timed and not outcome.entity
+            is_new = not is_same and connection.execute(insert, row).rowcount
+            found["repeated" if not is_new else "corrected" if known is not None else "accepted"] += 1
     return Kept(**found)
 
 

@@ -110,7 +110,7 @@ def _bare(session: "Session", stage: str, address: "Address", env_manager: str, 
     "--scopes", default="predict,outcomes", show_default=True, help="What it may do: predict, outcomes, admin."
 )
 def key(name: str, scopes: str) -> None:
-    """Make an API key for the gateway: it is shown once; the file RATCHET_API_KEYS_FILE gets its hash."""
+    """Make an API key for the gateway: it is shown once, here; the file RATCHET_API_KEYS_FILE gets its hash."""
     from ratchet import console
     from ratchet.errors import ConfigError
     from ratchet.serving import apikeys
@@ -120,7 +120,7 @@ def key(name: str, scopes: str) -> None:
     if file is None:
         raise ConfigError("RATCHET_API_KEYS_FILE: unset; name the file that holds the hashes of the keys")
     made = apikeys.added(file, name, tuple(scopes.split(",")))
-    console.say(f"{made}  (the key of {name}; it is not kept, so note it now)")
+    console.say(made)
 
 
 @click.command()

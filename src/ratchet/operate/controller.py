@@ -132,6 +132,8 @@ class Controller:
         return found
 
     def _say(self, found: Rollout | None) -> None:
+        if found is None and self._told and self._told[1] not in ENDED:  # somebody ended it by hand
+            found = rollouts.newest(self.engine(), self.task)
         if found is None or not found.share_since:  # its start is not on the ledger yet
             return
         was, self._told = self._told, (found.id, found.state, found.percent)

@@ -12,6 +12,7 @@ from ratchet.adapters.rollouts import ABORTED, PAUSED, PROMOTING, RUNNING, Rollo
 from ratchet.adapters.runs import Run
 from ratchet.core import rollout as terms_of
 from ratchet.core.rollout import Judged
+from ratchet.core.verdict import ABORT
 from ratchet.errors import RatchetError, ServerError
 from ratchet.operate import settling
 from ratchet.operate.looking import moment, who
@@ -83,8 +84,8 @@ def _both(session: Session, number: int | None) -> tuple[Version, Version]:
         )
     if champion is None:
         raise RatchetError(
-            f"{name}: nothing is in Production that it could be held against; `ratchet promote -c FILE` brings version"
-            f" {challenger.number} there"
+            f"{name}: nothing is in Production that it could be held against; `ratchet promote -c FILE --version"
+            f" {challenger.number}` brings this one there"
         )
     return champion, challenger
 
@@ -134,7 +135,8 @@ def abort(settings: Settings, task: str, why: str) -> Rollout:
     """Take all traffic from the challenger; it stays in Staging."""
     if not why.strip():
         raise RatchetError("abort: give a reason with --comment; it is what remains of the decision")
-    return _by_hand(settings, task, "abort", why, lambda _: {"state": ABORTED, "percent": 0.0, "reasons": (why,)})
+    return _by_hand(settings, task, "abort", why, lambda _: {
+        "state": ABORTED, "percent": 0.0, "verdict": ABORT, "reasons": (why,)})  # fmt: skip
 
 
 def _by_hand(

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from ratchet.serving import bodies, forms, openapi
 from ratchet.serving.apikeys import ADMIN, OUTCOMES, PREDICT, Keys
 from ratchet.serving.gateway import Gateway
 from ratchet.serving.problems import TYPE, Problem
+from ratchet.serving.routes import Backend
 from ratchet.serving.upload import GoneError, Uploads
 
 Scope = MutableMapping[str, Any]
@@ -74,6 +75,10 @@ class Door:
             raise Problem(401, "no key that is known; send Authorization: Bearer KEY", closes=True)
         if scope not in scopes:
             raise Problem(403, f"this key may not do that; it takes the scope {scope}", closes=True)
+
+    def public(self, backend: Backend | None) -> Backend | None:
+        """Return a version as those without a key may see it: without the rows of the data that travel with it."""
+        return replace(backend, sample=(), answers=()) if backend and self.keys.file else backend
 
     async def keep(self, body: bytes) -> dict[str, Any]:
         """Keep the outcomes of a body, beside the event loop; return what became of them.
@@ -229,7 +234,7 @@ def _others(door: Door) -> Starlette:
         return Response(gateway.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def schema(request: Request) -> Response:
-        return JSONResponse(openapi.document(gateway.task, gateway.routes.champion, gateway.entity))
+        return JSONResponse(openapi.document(gateway.task, door.public(gateway.routes.champion), gateway.entity))
 
     async def outcomes(request: Request) -> Response:
         headers = dict(request.headers.raw)

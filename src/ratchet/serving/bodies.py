@@ -16,6 +16,7 @@ from ratchet.serving.rows import MISSING, Asked, Reader, Row
 
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 TYPES = (JSON, CSV, PARQUET)
+PARAMETERS = "parameters"  # as Vertex AI calls what stands beside instances
 MOST_REASONS = 50
 MOST_EXPLAINED = 100  # rows of a body that asks for reasons
 
@@ -121,12 +122,16 @@ def _json(text: str, reader: Reader) -> Asked:
     document = parsed(text)
     if type(document) is not dict:
         raise Problem(400, f"expected an object with one of {', '.join(FORMS)}, got {shown(document)}")
-    params = _params(document.pop("params", None), reader)
+    named = PARAMETERS if "instances" in document and "params" not in document else "params"
+    params = _params(document.pop(named, None), reader, named)
+    if unknown := [name for name in document if name not in FORMS]:
+        known = [*FORMS, "params"]
+        raise Problem.of(
+            [Fault(n, f"no such form{did_you_mean(n, known)}; known are {', '.join(known)}") for n in unknown]
+        )
     if len(document) != 1:
         raise Problem(400, f"expected one of {', '.join(FORMS)}, got {', '.join(map(shown, document)) or 'none'}")
     ((form, value),) = document.items()
-    if form not in FORMS:
-        raise Problem.of([Fault(form, f"no such form{did_you_mean(form, FORMS)}; send one of {', '.join(FORMS)}")])
     cells, entities = FORMS[form](reader, value)
     if params and len(cells) > MOST_EXPLAINED:
         raise Problem.of(
@@ -196,22 +201,24 @@ FORMS: dict[str, Callable[[Reader, Any], Found]] = {
 }
 
 
-def _params(value: Any, reader: Reader) -> tuple[tuple[str, Any], ...]:
+def _params(value: Any, reader: Reader, key: str) -> tuple[tuple[str, Any], ...]:
     if value is None or value == {}:
         return ()
     if type(value) is not dict:
-        raise Problem.of([Fault("params", f"expected an object, got {shown(value)}")])
+        raise Problem.of([Fault(key, f"expected an object, got {shown(value)}")])
     known = ("explain", "reasons")
-    faults = [Fault(f"params.{n}", f"no such parameter{did_you_mean(n, known)}") for n in value if n not in known]
+    faults = [Fault(f"{key}.{n}", f"no such parameter{did_you_mean(n, known)}") for n in value if n not in known]
     explain, reasons = value.get("explain", False), value.get("reasons")
     if type(reasons) is float and reasons.is_integer():  # to JSON 8.0 is a whole number
         reasons = int(reasons)
     if type(explain) is not bool:
-        faults.append(Fault("params.explain", f"expected true or false, got {shown(explain)}"))
+        faults.append(Fault(f"{key}.explain", f"expected true or false, got {shown(explain)}"))
     if reasons is not None and (type(reasons) is not int or not 1 <= reasons <= MOST_REASONS):
-        faults.append(Fault("params.reasons", f"expected a number from 1 to {MOST_REASONS}, got {shown(reasons)}"))
+        faults.append(Fault(f"{key}.reasons", f"expected a number from 1 to {MOST_REASONS}, got {shown(reasons)}"))
+    if reasons is not None and explain is False:
+        faults.append(Fault(f"{key}.reasons", "goes with explain: true"))
     if explain is True and not reader.signature.explains:
-        faults.append(Fault("params.explain", "this version gives no reasons; it was trained before there were any"))
+        faults.append(Fault(f"{key}.explain", "this version gives no reasons; it was trained before there were any"))
     if faults:
         raise Problem.of(faults)
     if not explain:

@@ -26,7 +26,7 @@ def document(task: Task, champion: Backend | None, entity: str | None) -> Schema
         "paths": {
             "/invocations": {"post": _invocations(champion, entity)},
             "/outcomes": {"post": _outcomes()},
-            **{path: {"get": _get(about, kind)} for path, about, kind in _GETS},
+            **{path: {"get": _get(about, kind, faults)} for path, about, kind, faults in _GETS},
         },
         "components": {"schemas": {"Problem": _PROBLEM},
                        "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
@@ -35,11 +35,13 @@ def document(task: Task, champion: Backend | None, entity: str | None) -> Schema
     return said
 
 
-_GETS = (
-    ("/ping", "Whether the gateway lives.", "text/plain"), ("/health", "The same.", "text/plain"),
-    ("/version", "MLflow's version; the model's is in X-Model-Version.", "text/plain"),
-    ("/metrics", "Figures for Prometheus.", "text/plain"),
-)  # fmt: skip
+_GETS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    ("/ping", "Whether the gateway lives.", "text/plain", ()),
+    ("/health", "The same.", "text/plain", ()),
+    ("/ready", "Whether a model answers.", JSON, ("503",)),
+    ("/version", "MLflow's version; the model's is in X-Model-Version.", "text/plain", ()),
+    ("/metrics", "Figures for Prometheus.", "text/plain", ("401", "403")),
+)
 _PROBLEM: Schema = {
     "type": "object", "required": ["type", "title", "status", "detail"],
     "properties": {
@@ -51,11 +53,9 @@ _PROBLEM: Schema = {
 }  # fmt: skip
 
 
-def _get(about: str, kind: str) -> Schema:
-    return {
-        "summary": about,
-        "responses": {"200": {"description": "Yes.", "content": {kind: {}}}, **_faults("403", "401")},
-    }
+def _get(about: str, kind: str, faults: tuple[str, ...]) -> Schema:
+    answers: Schema = {"200": {"description": "Yes.", "content": {kind: {}}}}
+    return {"summary": about, "responses": answers | _faults(*faults)}
 
 
 def _faults(*statuses: str) -> Schema:
@@ -135,7 +135,7 @@ def _outcomes() -> Schema:
         "properties": {
             "request_id": {"type": "string", "description": "X-Request-Id of the answer."},
             "row": {"type": "integer", "minimum": 0, "description": "Which row of it; unset: the first."},
-            "entity": {"type": "string", "description": "Or: who the answer was about."},
+            "entity": {"type": ["string", "number"], "description": "Or: who the answer was about."},
             "label": {"type": ["string", "number"], "description": "What came true."},
             "at": {"type": "string", "format": "date-time", "description": "When; unset: now."},
         },

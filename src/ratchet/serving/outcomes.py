@@ -97,8 +97,8 @@ def _outcome(value: object, labels: Labels, now: datetime, tell: Tell) -> Outcom
     label = _label(value, labels, tell)
     at = _moment(value, now, tell)
     if of_request is not None:
-        return Outcome(label, at, of_request, row)
-    return Outcome(label, at, entity=of_entity)
+        return Outcome(label, at, of_request, row, is_timed="at" in value)
+    return Outcome(label, at, entity=of_entity, is_timed="at" in value)
 
 
 def _name(value: dict[str, Any], field: str, tell: Tell) -> str | None:
@@ -165,7 +165,7 @@ def _moment(value: dict[str, Any], now: datetime, tell: Tell) -> datetime:
     if found is None:
         tell("at", "expected a time with its offset, as 2026-05-03T14:00:00Z")
     elif found > now + timedelta(seconds=AHEAD_S):
-        tell("at", "is in the future")
+        tell("at", f"is more than {AHEAD_S // 60} minutes in the future")
     elif found.year < FIRST_YEAR:
         tell("at", f"is before {FIRST_YEAR}")
     return found or now

@@ -115,7 +115,7 @@ class Pages:
     async def docs(self, request: Request) -> Response:
         """GET /docs: how programs ask."""
         gateway, has_keys = self.door.gateway, self.door.keys.file is not None
-        champion = gateway.routes.champion
+        champion = self.door.public(gateway.routes.champion)
         document = openapi.document(self.task, champion, gateway.entity)
         told = guide.guide(document, champion, f"{request.url.scheme}://{request.url.netloc}", has_keys)
         return self._page("docs.html", guide=told, champion=champion, about=document["paths"]["/invocations"]["post"])
@@ -147,7 +147,7 @@ class Pages:
         champion = self.door.gateway.routes.champion
         if champion is None:
             raise Problem(503, GONE, retry_s=2)
-        return champion
+        return self.door.public(champion) or champion
 
     async def _asked(self, record: Mapping[str, Any], number: str) -> Reply:
         gateway = self.door.gateway

@@ -83,6 +83,8 @@ class Reader:
             twice = [name for name, count in Counter(columns).items() if count > 1]
             faults = [Fault(header, f"column {shown(name)} stands twice") for name in twice]
             faults += [self._unknown(f"{header}[{at}]", n) for at, n in enumerate(columns) if n not in self.allowed]
+            absent = [n for n, (_, required) in self.signature.inputs.items() if required and n not in columns]
+            faults += [Fault(header, f"no column {shown(n)}, which is required") for n in absent]
         if faults:
             raise Problem.of(faults)
         rows, width = list(data), len(columns)
