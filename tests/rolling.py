@@ -61,7 +61,7 @@ class Traffic:
             row = self.row(found, name, entity, arm, called, how)
             rows.append(row)
             if row["answer"] is None:  # the champion answers in its place
-                rows.append(self.row(found, name, entity, "champion", truth, champion))
+                rows.append(self.row(found, name, entity, "champion", truth, champion) | {"at": row["at"]})
             if is_theirs:
                 theirs.append(name)
             if self.draw.random() < self.with_outcomes:

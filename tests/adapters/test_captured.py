@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from ratchet.adapters import captured, joined
+from ratchet.adapters import arrivals, captured, joined
 from ratchet.adapters.captured import Kept, Outcome, RefusedError
 from ratchet.adapters.joined import Place
 from ratchet.adapters.postgres import Cluster
@@ -102,6 +102,17 @@ def test_what_is_sent_twice_is_there_once(record: Engine) -> None:
 def test_a_caller_who_uses_an_id_again_loses_nothing(record: Engine) -> None:
     captured.append_rows(record, [asked("same", 1), asked("same", 2)])
     assert sum(map(len, joined.between(record, TASK))) == 2
+
+
+def test_a_request_that_shares_its_id_with_one_of_the_challenger_counts_all_the_same(record: Engine) -> None:
+    rows = [asked("same", 1, arm="challenger", rollout=1), asked("same", 2, rollout=1),  # another one, of a champion
+            asked("failed", 3, arm="challenger", rollout=1, answer=None, status=500),
+            asked("failed", 3, rollout=1)]  # fmt: skip
+    captured.append_rows(record, rows)
+    came = arrivals.since(record, TASK, 1, Place())
+    assert [(row.arm, row.answer is None) for row in came.rows] == [
+        ("challenger", False), ("champion", False), ("challenger", True)]  # fmt: skip
+    assert all(call.latency_ms for call in came.calls)
 
 
 @pytest.mark.parametrize("line", [b"[1", b'{"task": "credit"}', b"\xff\xfe"])

@@ -492,6 +492,9 @@ def test_of_a_stop_by_hand_and_a_promotion_one_wins_and_the_other_is_told(config
         assert said["promote"] == "won"
 
 
+AT = "2026-05-03T14:00:00.000000Z"
+
+
 def test_a_shadow_ends_with_a_report_and_is_never_promoted(staged: Path, workplace: Path, ratchet: Say) -> None:
     config = rolling.prepared(staged, workplace, rollout={"shadow": True})
     assert ratchet("rollout", "start", "-c", config).code == 0
@@ -501,7 +504,7 @@ def test_a_shadow_ends_with_a_report_and_is_never_promoted(staged: Path, workpla
     look = rolling.looker(Settings.from_env())
     traffic, found = Traffic(look.engine), now(look)
     captured.append_rows(look.engine, [
-        traffic.row(found, f"r{n}", f"e{n}", arm, n % 10 != 0 or arm == "champion", rolling.USUAL)
+        traffic.row(found, f"r{n}", f"e{n}", arm, n % 10 != 0 or arm == "champion", rolling.USUAL) | {"at": AT}
         for n in range(60) for arm in ("champion", "shadow")
     ])  # fmt: skip
     after = look.look()

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 MOST_ROWS = 1_000  # requests and outcomes at a time
+# Calls of one request have its moment too: an id that callers hand on from service to service may come again.
 NO_FALLBACK = """NOT (r.arm = 'champion' AND EXISTS (SELECT 1 FROM requests c WHERE c.task = r.task
-    AND c.request_id = r.request_id AND c."row" = r."row" AND c.arm = 'challenger'))"""
+    AND c.request_id = r.request_id AND c."row" = r."row" AND c.at = r.at AND c.arm = 'challenger'))"""
 # The champion is asked after the challenger where a request has rows of both: its time is then that of both.
 IS_MIXED = """CASE WHEN r.arm = 'champion' AND EXISTS (SELECT 1 FROM requests c WHERE c.task = r.task
-    AND c.request_id = r.request_id AND c.arm = 'challenger') THEN 1 ELSE 0 END"""
+    AND c.request_id = r.request_id AND c.at = r.at AND c.arm = 'challenger') THEN 1 ELSE 0 END"""
 OF_ROLLOUT = f"r.task || '' = :task AND r.rollout = :rollout AND {NO_FALLBACK}"
 NEW = f"""
 WITH found AS (SELECT r.*, {IS_MIXED} AS mixed, {truth_of("outcomes_to", "requests_to")} AS truth
@@ -36,7 +37,7 @@ SELECT found.at, found.arm, found.answer, t.label, t.received_at, f.label AS for
   WHERE coalesce(found.truth, 0) <> coalesce(found.former, 0) ORDER BY found.truth, found.sequence"""
 PAIRS = """
 SELECT c.answer, s.answer FROM requests s JOIN requests c ON c.task = s.task AND c.request_id = s.request_id
-  AND c."row" = s."row" AND c.arm = 'champion' AND c.rollout = s.rollout
+  AND c."row" = s."row" AND c.at = s.at AND c.arm = 'champion' AND c.rollout = s.rollout
 WHERE s.task || '' = :task AND s.rollout = :rollout AND s.arm = 'shadow'
   AND s.sequence <= :requests_to AND c.sequence <= :requests_to AND (s.sequence > :requests OR c.sequence > :requests)
 """
