@@ -4,6 +4,7 @@ import concurrent.futures
 import itertools
 import json
 import math
+import socket
 import threading
 import time
 
@@ -159,6 +160,27 @@ def test_a_model_server_that_is_gone_is_waited_for_and_another_takes_over(model,
         threading.Timer(0.5, running.gateway.route, [Routes(other.backend(1))]).start()
         assert probabilities(ask(running.url, 0.5)) == [0.5]
         assert len(other.calls) == 1
+
+
+def test_rows_on_which_the_process_ends_are_not_asked_for_ever(model):
+    asked = []
+
+    def listen(listener):
+        while True:
+            try:
+                caller, _ = listener.accept()
+            except OSError:
+                return
+            asked.append(caller.recv(65536))
+            caller.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=listen, args=[listener], daemon=True).start()
+        backend = model.backend(1)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with gateway(Routes(backend.__class__(1, url, backend.signature))) as running:
+            assert ask(running.url, 0.5).status_code == 500
+    assert len(asked) == 3
 
 
 def test_a_full_queue_is_a_429(model):

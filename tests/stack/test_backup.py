@@ -55,7 +55,7 @@ def test_a_backup_on_an_empty_stack_serves_the_same_predictions(
     port = free_port()
     words = [str(BIN / "ratchet"), "serve", "-c", str(config), "--port", str(port)]
     with running("ratchet serve", words, workplace / "serve.log", env=after) as server:
-        server.require(lambda: answers(f"http://127.0.0.1:{port}/ping"), 120)
+        server.require(lambda: answers(f"http://127.0.0.1:{port}/ready"), 120)
         rows = pd.read_csv("rows.csv").head(20)
         body = {"dataframe_split": rows.astype(object).where(rows.notna(), None).to_dict(orient="split")}
         said = requests.post(f"http://127.0.0.1:{port}/invocations", json=body, timeout=60).json()["predictions"]

@@ -92,7 +92,8 @@ class Arms:
         if ours := [n for n in rows if n not in answers]:
             side = _Side(champion, "champion", ours, trial)
             its_own = replace(_taken(request, ours), began=time.perf_counter())  # not the challenger's time
-            answered = await self._asked(side, its_own, self.task.serving.timeout_s)
+            left_s = self.task.serving.timeout_s - (time.perf_counter() - request.began)
+            answered = await self._asked(side, its_own, max(left_s, self.task.serving.timeout_s / 2))
             answers |= zip(ours, answered.answers, strict=True)
         arms = [("champion", champion)] * bool(ours) + [("challenger", challenger)] * bool(theirs)
         versions, names = (",".join(words) for words in ([str(b.version) for _, b in arms], [a for a, _ in arms]))

@@ -23,7 +23,7 @@ from ratchet.serving.upload import GoneError
 from ratchet.serving.wire import dumped
 
 HOLD_S = 3.0  # how long requests wait for a champion that is gone to be back, or another process in its place
-AGAIN_S = 0.02
+AGAIN_S, MOST_BREAKS = 0.02, 2
 AWAY = (502, 503)  # said by a balancer before model servers elsewhere; MLflow's own does not
 MOST_EXPLAINED = 16  # rows of a call that asks for reasons, of which a deep forest takes 0.1 s a row
 JSON = {"Content-Type": "application/json"}
@@ -39,6 +39,10 @@ class TooSlow(Exception):
 
 class Faulty(Exception):
     """The model failed on these rows, or answered what is none."""
+
+
+class AwayError(Exception):
+    """Something before the model server says that it is not there now."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ class Upstream:
         """Ask once for all; where the connection breaks again, as answers change nothing."""
         cells = [row for waiting in batch for row in waiting.asked.cells]
         body = self._body(cells, batch[0].asked.params)
-        deadline, since = max(waiting.deadline for waiting in batch), time.monotonic()
+        deadline, since, breaks = max(waiting.deadline for waiting in batch), time.monotonic(), 0
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -159,10 +163,13 @@ class Upstream:
                 if status == 504:  # its own limit of time
                     raise TooSlow
                 if status in AWAY:
-                    raise aiohttp.ClientConnectionError
+                    raise AwayError
             except TimeoutError:
                 raise TooSlow from None
-            except (aiohttp.ClientError, OSError):
+            except (AwayError, aiohttp.ClientError, OSError) as error:
+                breaks += not isinstance(error, AwayError | aiohttp.ClientConnectorError)
+                if breaks > MOST_BREAKS:  # it is these rows that end the process, and they would end the next one too
+                    raise Faulty("the model server ended on it") from None
                 if time.monotonic() - since >= self.hold_s:
                     raise NoModel from None
                 await asyncio.sleep(AGAIN_S)
