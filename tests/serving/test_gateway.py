@@ -218,7 +218,7 @@ def test_outcomes_that_wait_for_their_database_hold_up_no_large_body(model):
 
     with gateway(Routes(model.backend(1)), outcomes=Slow()) as running:
         with concurrent.futures.ThreadPoolExecutor(80) as pool:
-            sent = [pool.submit(requests.post, f"{running.url}/outcomes", data=b"{}", timeout=30) for _ in range(80)]
+            sent = [pool.submit(requests.post, f"{running.url}/outcomes", json={}, timeout=30) for _ in range(80)]
             time.sleep(0.5)
             rows = {"dataframe_records": [{"x": 0.5}] * 8_000}
             answer = requests.post(f"{running.url}/invocations", json=rows, timeout=10)
