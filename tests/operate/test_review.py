@@ -131,7 +131,7 @@ def test_a_version_that_was_registered_anew_is_named(task: Path, ratchet: Ratche
 def test_a_model_is_served_on_while_it_is_rolled_back(task: Path, ratchet: Ratchet) -> None:
     assert run("ratchet", "run", "-c", task, "--seed", 8, cwd=task.parent).returncode == 0
     port = free_port()
-    server = start("ratchet", "serve", "-c", task, "--port", port, cwd=task.parent)
+    server = start("ratchet", "serve", "--bare", "-c", task, "--port", port, cwd=task.parent)
     try:
         url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 120
         while True:

@@ -231,9 +231,9 @@ def test_who_watches_takes_a_bad_one_off_within_seconds(config: Path, traffic: T
 def test_the_champions_time_is_not_told_by_requests_that_the_challenger_answered_too(
     look: Looker, traffic: Traffic
 ) -> None:
-    found = now(look)
+    found, at = now(look), captured.written(datetime.now(UTC))
     rows = [
-        traffic.row(found, f"r{n}", f"e{n}-{arm}", arm, True, Behaviour(ms=ms)) | {"row": row}
+        traffic.row(found, f"r{n}", f"e{n}-{arm}", arm, True, Behaviour(ms=ms)) | {"row": row, "at": at}
         for n in range(50) for row, (arm, ms) in enumerate([("challenger", 90.0), ("champion", 100.0)])
     ]  # fmt: skip
     captured.append_rows(look.engine, rows)
