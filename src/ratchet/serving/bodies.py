@@ -145,9 +145,9 @@ Found = tuple[list[Row], list[str | None]]
 
 def _split(reader: Reader, value: Any) -> Found:
     key = "dataframe_split"
-    if type(value) is not dict or not {"data"} <= value.keys() <= {"columns", "data", "index"}:
+    if type(value) is not dict or not {"columns", "data"} <= value.keys() <= {"columns", "data", "index"}:
         raise Problem.of([Fault(key, "expected an object with columns, data and, if need be, index")])
-    columns = value.get("columns", list(reader.names))
+    columns = value["columns"]
     for name, part in (("columns", columns), ("data", value["data"])):
         if type(part) is not list:
             raise Problem.of([Fault(f"{key}.{name}", f"expected a list, got {shown(part)}")])

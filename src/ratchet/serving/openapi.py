@@ -92,11 +92,13 @@ def _forms(champion: Backend, entity: str | None) -> Schema:
     }  # fmt: skip
     forms = {"dataframe_records": _many(record), "dataframe_split": split, "inputs": _many(record),
              "instances": _many(record)}  # fmt: skip
-    params = {
-        "type": ["object", "null"], "additionalProperties": False,
-        "properties": {"explain": {"type": "boolean"},
+    explained = {
+        "type": "object", "additionalProperties": False, "required": ["explain"],
+        "properties": {"explain": {"const": True},
                        "reasons": {"type": "integer", "minimum": 1, "maximum": MOST_REASONS}},
     }  # fmt: skip
+    plain = {"type": ["object", "null"], "additionalProperties": False, "properties": {"explain": {"const": False}}}
+    params = {"anyOf": [explained, plain]}
     more = {"params": params} if champion.signature.explains else {}
     return {"oneOf": [
         {"type": "object", "required": [name], "properties": {name: form, **more}, "additionalProperties": False}
