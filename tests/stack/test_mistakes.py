@@ -35,9 +35,11 @@ def old(stack: Stack) -> Iterator[str]:
     as_admin(stack, "CREATE DATABASE old OWNER ratchet_owner", "GRANT CONNECT ON DATABASE old TO ratchet_scientist")
     owner = stack.database_url("ratchet_owner").removesuffix("ratchet") + "old"
     schema.migrate(database.with_driver(owner))
+    later = "requests, outcomes, capture_losses, rollouts, rollout_steps, rollout_looks"
     as_admin(
-        stack, "DROP TABLE deliveries, ledger, ratchet_version", "DROP FUNCTION ledger_refuse, ledger_next", on="old"
-    )
+        stack, f"DROP TABLE deliveries, ledger, ratchet_version, {later}", "DROP FUNCTION ledger_refuse, ledger_next",
+        on="old",
+    )  # fmt: skip
     yield stack.database_url().removesuffix("ratchet") + "old"
     as_admin(stack, "DROP DATABASE old WITH (FORCE)")
 
