@@ -106,6 +106,11 @@ def test_who_is_to_blame_for_a_batch_is_found_in_few_calls(model):
         assert len(model.calls) < 30
 
 
+def test_answers_whose_sum_is_too_large_are_answers(model):
+    with gateway(Routes(model.backend(1))) as running:
+        assert probabilities(ask(running.url, 1.7e308, 1.7e308)) == [1.7e308, 1.7e308]
+
+
 @pytest.mark.parametrize(
     "said",
     ['{"predictions": [{"label": 1, "probability": NaN}]}', '{"predictions": []}', '{"predictions": [{"label": 1}]}x',

@@ -95,7 +95,7 @@ def _forms(champion: Backend, entity: str | None) -> Schema:
     explained = {
         "type": "object", "additionalProperties": False, "required": ["explain"],
         "properties": {"explain": {"const": True},
-                       "reasons": {"type": "integer", "minimum": 1, "maximum": MOST_REASONS}},
+                       "reasons": {"type": ["integer", "null"], "minimum": 1, "maximum": MOST_REASONS}},
     }  # fmt: skip
     plain = {"type": ["object", "null"], "additionalProperties": False, "properties": {"explain": {"const": False}}}
     params = {"anyOf": [explained, plain]}

@@ -189,7 +189,8 @@ def _answers(said: bytes, rows: int) -> list[dict[str, Any]]:
     """Return the predictions of a body; raise Faulty if they are none, or hold what is no number."""
     try:
         answers: list[dict[str, Any]] = orjson.loads(said)["predictions"]  # which refuses NaN
-        is_whole = len(answers) == rows and isfinite(sum(map(_score, answers)))
+        scores = [_score(answer) for answer in answers]
+        is_whole = len(answers) == rows and (isfinite(sum(scores)) or all(map(isfinite, scores)))
     except (ValueError, KeyError, TypeError, AttributeError):
         is_whole = False
     if not is_whole:
