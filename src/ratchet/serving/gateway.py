@@ -142,9 +142,11 @@ class Gateway:
 
     async def _held(self) -> None:
         """Wait a moment for a champion, if there was one before."""
-        if self.arms.upstreams:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + HOLD_S
+        while self.arms.upstreams and self.routes.champion is None and (left_s := until - loop.time()) > 0:
             try:
-                await asyncio.wait_for(self._changed.wait(), HOLD_S)
+                await asyncio.wait_for(self._changed.wait(), left_s)
             except TimeoutError:
                 return
 

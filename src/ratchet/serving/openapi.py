@@ -97,7 +97,11 @@ def _forms(champion: Backend, entity: str | None) -> Schema:
         "properties": {"explain": {"const": True},
                        "reasons": {"type": ["integer", "null"], "minimum": 1, "maximum": MOST_REASONS}},
     }  # fmt: skip
-    plain = {"type": ["object", "null"], "additionalProperties": False, "properties": {"explain": {"const": False}}}
+    plain = {
+        "type": ["object", "null"],
+        "additionalProperties": False,
+        "properties": {"explain": {"const": False}, "reasons": {"type": "null"}},
+    }
     params = {"anyOf": [explained, plain]}
     more = {"params": params} if champion.signature.explains else {}
     return {"oneOf": [

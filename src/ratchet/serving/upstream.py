@@ -22,7 +22,7 @@ from ratchet.serving.rows import Asked, Row
 from ratchet.serving.upload import GoneError
 from ratchet.serving.wire import dumped
 
-HOLD_S = 3.0  # how long requests wait for a champion that is gone to be back, or another process in its place
+HOLD_S = 10.0  # how long requests wait for a champion that is gone to be back, or another process in its place
 AGAIN_S, MOST_BREAKS = 0.02, 2
 AWAY = (502, 503)  # said by a balancer before model servers elsewhere; MLflow's own does not
 MOST_EXPLAINED = 16  # rows of a call that asks for reasons, of which a deep forest takes 0.1 s a row
