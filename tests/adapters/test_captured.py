@@ -5,6 +5,7 @@ import secrets
 import shutil
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -164,36 +165,45 @@ def test_of_two_outcomes_at_the_same_time_the_one_that_came_last_counts(record: 
     assert known(record) == {"a": "No"}, "the third one is the first one again"
 
 
+def heard(record: Engine, place: Place, most: int = 1_000) -> tuple[list[tuple[str, Any, Any]], Place]:
+    """What a reader of rollout 1 is told from a place on: when it was asked, what came true, what was known before."""
+    came = arrivals.since(record, TASK, 1, place, most=most)
+    return [(row.at, row.label, row.former) for row in came.rows], came.to
+
+
 def test_a_reader_goes_on_where_it_was_and_hears_of_corrections(record: Engine) -> None:
-    captured.append_rows(record, [asked("a", 1), asked("b", 1, entity="berta")])
-    rows, place = joined.news(record, TASK, Place())
-    assert [(row.request_id, row.outcome) for row in rows] == [("a", None), ("b", None)]
-    assert joined.news(record, TASK, place) == ([], place)
+    first, second, third = (captured.written(moment(minute)) for minute in (1, 2, 9))
+    captured.append_rows(record, [asked("a", 1, rollout=1), asked("b", 2, entity="berta", rollout=1)])
+    rows, place = heard(record, Place())
+    assert rows == [(first, None, None), (second, None, None)]
+    assert heard(record, place) == ([], place)
     assert joined.now(record) == place
     captured.append_outcomes(record, TASK, [Outcome("No", moment(2), entity="anna")])
-    (row,), place = joined.news(record, TASK, place)
-    assert (row.request_id, row.outcome, row.sequence) == ("a", "No", rows[0].sequence)
+    rows, place = heard(record, place)
+    assert rows == [(first, "No", None)]
     captured.append_outcomes(record, TASK, [Outcome("Yes", moment(3), entity="anna")])
-    captured.append_rows(record, [asked("c", 9)])
-    rows, place = joined.news(record, TASK, place)
-    assert [(row.request_id, row.outcome) for row in rows] == [("a", "Yes"), ("c", None)]
-    assert joined.news(record, TASK, place) == ([], place)
+    captured.append_rows(record, [asked("c", 9, rollout=1)])
+    rows, place = heard(record, place)
+    assert rows == [(third, None, None), (first, "Yes", "No")]
+    assert heard(record, place) == ([], place)
 
 
 def test_a_reader_hears_that_a_late_request_takes_over_the_outcome_of_another(record: Engine) -> None:
-    captured.append_rows(record, [asked("a", 1)])
+    captured.append_rows(record, [asked("a", 1, rollout=1)])
     captured.append_outcomes(record, TASK, [Outcome("No", moment(5), entity="anna")])
-    _, place = joined.news(record, TASK, Place())
-    captured.append_rows(record, [asked("late", 2)])
-    rows, _ = joined.news(record, TASK, place)
-    assert {row.request_id: row.outcome for row in rows} == {"a": None, "late": "No"}
+    _, place = heard(record, Place())
+    captured.append_rows(record, [asked("late", 2, rollout=1)])
+    rows, _ = heard(record, place)
+    assert rows == [(captured.written(moment(2)), "No", None), (captured.written(moment(1)), None, "No")]
 
 
 def test_a_reader_of_a_rollout_hears_of_it_alone(record: Engine) -> None:
-    captured.append_rows(record, [asked("a", rollout=1), asked("b", rollout=2), asked("c"), asked("x", task="other")])
-    rows, place = joined.news(record, TASK, Place(), rollout=2)
-    assert [row.request_id for row in rows] == ["b"]
-    assert joined.news(record, TASK, place, rollout=2) == ([], place)
+    captured.append_rows(
+        record, [asked("a", rollout=2), asked("b", 3, rollout=1), asked("c"), asked("x", task="other")]
+    )
+    rows, place = heard(record, Place())
+    assert rows == [(captured.written(moment(3)), None, None)]
+    assert heard(record, place) == ([], place)
 
 
 ENTITIES = ("anna", "berta")
@@ -224,29 +234,39 @@ def test_any_order_of_arrival_gives_the_same_join_to_both_readers(
     engine: Engine, requests: list[Any], truths: list[Any], mix: Any, most: int
 ) -> None:
     record = emptied(engine)
-    rows = [asked(f"r{n}", minute, entity=entity, answer={"label": "No"} if is_answered else None)
+    rows = [asked(f"r{n}", minute, entity=entity, answer={"label": "No"} if is_answered else None, rollout=1)
             for n, (minute, entity, is_answered) in enumerate(requests)]  # fmt: skip
     outcomes = [
         Outcome(label, moment(minute), **({"entity": whose} if whose in ENTITIES else {"request_id": whose, "row": 0}))
         for minute, whose, label in truths
     ]
-    arrivals: list[Any] = [*rows, *outcomes]
-    arrivals += mix.sample(arrivals, len(arrivals) // 2)  # some come twice
-    mix.shuffle(arrivals)
-    heard, place = {}, joined.now(record)
-    for each in arrivals:
+    order: list[Any] = [*rows, *outcomes]
+    order += mix.sample(order, len(order) // 2)  # some come twice
+    mix.shuffle(order)
+    counted, place = Counter[tuple[str, Any]](), joined.now(record)
+
+    def read() -> bool:
+        nonlocal place
+        news, to = heard(record, place, most)
+        for at, label, former in news:
+            counted.update([(at, label)])
+            counted.subtract([(at, former)] if former is not None else [])
+        is_over, place = to == place, to
+        return is_over
+
+    for each in order:
         if isinstance(each, Outcome):
             captured.append_outcomes(record, TASK, [each])
         else:
             captured.append_rows(record, [each])
         if mix.random() < 0.5:
-            news, place = joined.news(record, TASK, place, most=most)
-            heard |= {row.sequence: row for row in news}
-    while (step := joined.news(record, TASK, place, most=most))[1] != place:
-        place = step[1]
-        heard |= {row.sequence: row for row in step[0]}
-    assert known(record) == expected(rows, outcomes)
-    assert {row.request_id: row.outcome for row in heard.values()} == expected(rows, outcomes)
+            read()
+    while not read():
+        pass
+    truth = expected(rows, outcomes)
+    assert known(record) == truth
+    assert +Counter({key: n for key, n in counted.items() if key[1] is not None}) == Counter(
+        (row["at"], truth[row["request_id"]]) for row in rows if truth[row["request_id"]] is not None)  # fmt: skip
 
 
 def test_numbers_appear_in_their_order_also_where_several_append_at_once(record: Engine) -> None:
@@ -256,19 +276,18 @@ def test_numbers_appear_in_their_order_also_where_several_append_at_once(record:
     def appends(who: int) -> None:
         began.wait()
         for n in range(20):
-            captured.append_rows(record, [asked(f"{who}-{n}-{each}") for each in range(10)])
+            captured.append_rows(record, [asked(f"{who}-{n}-{each}", rollout=1) for each in range(10)])
 
     threads = [threading.Thread(target=appends, args=[who]) for who in range(4)]
     for thread in threads:
         thread.start()
     began.wait()
-    place, seen, is_last = first, set(), False
+    place, seen, is_last = first, 0, False
     while not is_last:
         is_last = not any(thread.is_alive() for thread in threads)
-        rows, place = joined.news(record, TASK, place)
-        seen |= {row.request_id for row in rows}
-        is_last = is_last and not rows
-    assert len(seen) == 800
+        rows, to = heard(record, place)
+        seen, is_last, place = seen + len(rows), is_last and to == place, to
+    assert seen == 800
 
 
 def test_what_is_old_is_forgotten_some_at_a_time_and_numbers_never_come_again(record: Engine) -> None:
@@ -282,8 +301,8 @@ def test_what_is_old_is_forgotten_some_at_a_time_and_numbers_never_come_again(re
     assert captured.forget(record, TASK, moment(10**6)) == 3
     assert captured.losses(record, TASK) == []
     assert sum(map(len, joined.between(record, "other"))) == 1
-    captured.append_rows(record, [asked("later")])
-    assert [row.request_id for row in joined.news(record, TASK, place)[0]] == ["later"]
+    captured.append_rows(record, [asked("later", 7, rollout=1)])
+    assert heard(record, place)[0] == [(captured.written(moment(7)), None, None)]
 
 
 def test_a_loss_is_noted_once_however_often_it_is_told(record: Engine) -> None:

@@ -68,3 +68,6 @@ def test_a_cluster_of_before_is_migrated_without_the_gateways_role_which_may_com
             gateway.cursor().execute(
                 "INSERT INTO capture_losses (task, at, lost, why, source) VALUES ('', '', 1, '', '')"
             )
+            gateway.cursor().execute("SELECT 1 FROM ledger")
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                gateway.cursor().execute("DELETE FROM ledger")

@@ -52,9 +52,6 @@ TOUCHED = """
       WHERE late.task || '' = :task AND late.sequence > :requests AND late.sequence <= :requests_to AND EXISTS (
         SELECT 1 FROM outcomes o WHERE o.task = late.task AND o.entity = late.entity AND o.at >= late.at)"""
 OLD = f"r.sequence <= :requests_to AND r.sequence IN ({TOUCHED})"
-CHANGED = f"""r.sequence <= :requests_to AND r.sequence IN (
-    SELECT sequence FROM requests WHERE task || '' = :task AND sequence > :requests AND sequence <= :requests_to
-    UNION {TOUCHED})"""
 MOST_ROWS = 2_000  # new requests, and new outcomes, at a time
 
 
@@ -88,28 +85,6 @@ class Prediction:
     problem: str
     outcome: Any = None
     outcome_at: str | None = None
-
-
-def news(
-    engine: "sqlalchemy.Engine", task: str, since: Place, rollout: int | None = None, most: int = MOST_ROWS
-) -> tuple[list[Prediction], Place]:
-    """Return what is new since a place, and the next place; nothing is left once that is where it began.
-
-    A prediction comes again, with its number, when its outcome came, was corrected, or is another one's: whoever adds
-    up replaces what it held of that number. rollout: only predictions of that one; most: requests and outcomes at a
-    time. Raises as `captured.connected`.
-    """
-    from sqlalchemy import text
-
-    with connected(engine) as connection:
-        to = ends(connection, since, most)
-        if to == since:
-            return [], since
-        condition = CHANGED + ("" if rollout is None else " AND r.rollout = :rollout")
-        told = {"task": task, "rollout": rollout, "requests": since.requests, "requests_to": to.requests,
-                "outcomes": since.outcomes, "outcomes_to": to.outcomes}  # fmt: skip
-        rows = connection.execute(text(JOIN % condition), told).mappings()
-        return [_prediction(row) for row in rows], to
 
 
 def now(engine: "sqlalchemy.Engine") -> Place:

@@ -8,7 +8,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, cast
 
-from ratchet.errors import Away, ConfigError, RatchetError, ServerError
+from ratchet.errors import Away, ConfigError, RatchetError
 from ratchet.operate import rollout
 from ratchet.operate.controller import Controller
 from ratchet.operate.gateway import How, supervised
@@ -59,7 +59,7 @@ def serve(session: Session, front: Front, up: Callable[[str, Supervisor], None])
     controller = Controller(front.config, session.settings, session.progress.note) if captures else None
     door.pages = pages.routes(door, partial(_state, session))
     for name, about in COUNTS.items():
-        meters.gauge(f"ratchet_captured_{name}", about, lambda name=name: getattr(recorder, name))  # type: ignore[misc]
+        meters.gauge(f"ratchet_captured_{name}", about, partial(getattr, recorder, name))
     faults = list[RatchetError]()
 
     def listens(supervisor: Supervisor, url: str) -> None:
@@ -173,7 +173,5 @@ class Truth:
             raise Problem.of([Fault(path, told) for path, told in error.faults]) from None
         except Away:
             raise Problem(503, "the database of outcomes is away; send them again", retry_s=5) from None
-        except ServerError as error:
-            raise Problem(500, "the outcomes could not be kept") from error
         except RatchetError as error:
             raise Problem(500, "the outcomes could not be kept") from error

@@ -129,11 +129,15 @@ class Supervisor:
 
     def _heed(self) -> None:
         """Follow the share of the challenger, which is taken off at once also while the registry is away."""
+        said = ""
         while not self._over.is_set():
             try:
-                trial = self.followed.trial()
-            except Exception:  # noqa: BLE001  (the last share goes on, as the last version does)
-                trial = self._trial
+                trial, odd = self.followed.trial(), ""
+            except Exception as error:  # noqa: BLE001  (the last share goes on, as the last version does)
+                trial, odd = self._trial, f"the rollout cannot be followed: {error!r}; its last share goes on"
+            if odd and odd != said:
+                self.session.progress.note(odd)
+            said = odd
             with self._lock:
                 self._trial = trial
                 self._challenger = self._tried(self._challenger[0] if self._challenger else None)
