@@ -20,8 +20,9 @@ from ratchet.adapters import sockets
 from ratchet.config import Task
 from ratchet.serving import pages
 from ratchet.serving.apikeys import Keys
-from ratchet.serving.app import Door, build
+from ratchet.serving.app import build
 from ratchet.serving.curve import RolloutState
+from ratchet.serving.door import Door
 from ratchet.serving.gateway import Gateway
 from ratchet.serving.meters import Meters
 from ratchet.serving.problems import Fault, Problem

@@ -19,7 +19,7 @@ from ratchet.adapters import sockets
 from ratchet.config import Task
 from ratchet.serving import server
 from ratchet.serving.apikeys import Keys
-from ratchet.serving.app import Door
+from ratchet.serving.door import Door
 from ratchet.serving.gateway import Gateway
 from ratchet.serving.meters import Meters
 from ratchet.serving.routes import Backend, Call, Routes, Signature

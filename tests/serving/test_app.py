@@ -237,7 +237,9 @@ def test_a_key_with_a_scope_that_is_none_is_not_made():
 def test_without_keys_only_the_machines_own_names_are_answered(model):
     with gateway(Routes(model.backend(3)), hosts=frozenset({"127.0.0.1", "localhost"})) as found:
         for host, status in (("127.0.0.1:5001", 200), ("localhost", 200), ("evil.example:5001", 403), ("", 403)):
-            answer = requests.post(f"{found.url}/invocations", json=ROW, headers={"Host": host}, timeout=5)
+            asked = {"headers": {"Host": host}, "timeout": 5}
+            assert requests.get(f"{found.url}/openapi.json", **asked).status_code == status, host
+            answer = requests.post(f"{found.url}/invocations", json=ROW, **asked)
             assert answer.status_code == status, host
 
 

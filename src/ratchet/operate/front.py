@@ -16,8 +16,8 @@ from ratchet.operate.modelservers import LONGEST_START_S
 from ratchet.operate.supervisor import Supervisor
 from ratchet.serving import bodies, outcomes, pages, server
 from ratchet.serving.apikeys import Keys
-from ratchet.serving.app import Door
 from ratchet.serving.curve import RolloutState
+from ratchet.serving.door import Door
 from ratchet.serving.gateway import Gateway
 from ratchet.serving.meters import Meters
 from ratchet.serving.outcomes import FaultyError, Labels

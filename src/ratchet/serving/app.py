@@ -1,123 +1,28 @@
 """The gateway as callers see it: its addresses, what they answer, and every fault as problem+json."""
 
-import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from ratchet.serving import bodies, forms, openapi
-from ratchet.serving.apikeys import ADMIN, OUTCOMES, PREDICT, Keys
-from ratchet.serving.gateway import Gateway
+from ratchet.serving.apikeys import ADMIN, OUTCOMES, PREDICT
+from ratchet.serving.door import CLOSED_REQUEST, Door, new_id, request_id
 from ratchet.serving.problems import TYPE, Problem
-from ratchet.serving.routes import Backend
-from ratchet.serving.upload import GoneError, Uploads
+from ratchet.serving.upload import GoneError
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-CLOSED_REQUEST = 499  # nginx's word for a caller who has left
-MOST_KEEPING = 64  # bodies of outcomes that wait for the database
 log = logging.getLogger("ratchet.gateway")
-
-
-class Outcomes(Protocol):
-    """Who keeps what came true."""
-
-    def accept(self, body: bytes) -> dict[str, Any]:
-        """Keep the outcomes of a body; return how many were new.
-
-        It may block. Raises Problem.
-        """
-        ...
-
-
-@dataclass
-class Door:
-    """What the addresses share. pages: further addresses; outcomes: None where nothing is captured.
-
-    hosts: the names by which callers without a key may call it; none: any. A page of another site that has its own name
-    lead to this machine (DNS rebinding) is refused by them.
-    """
-
-    gateway: Gateway
-    keys: Keys
-    mlflow: str
-    outcomes: Outcomes | None = None
-    pages: Sequence[BaseRoute] = ()
-    hosts: frozenset[str] = frozenset()
-    waiting: int = 0
-    keeping: int = 0
-    is_draining: bool = False
-    uploads: Uploads = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.uploads = Uploads(int(self.gateway.task.serving.max_body_mb * 2**20))
-
-    def require(self, headers: Mapping[bytes, bytes], scope: str) -> None:
-        """Raise Problem unless the caller may do it."""
-        if self.keys.file is None:
-            if self.hosts and _name(headers.get(b"host", b"").decode("latin-1")) not in self.hosts:
-                raise Problem(403, "without keys only this machine may ask, by its own name", closes=True)
-            return
-        scopes = self.keys.scopes(headers)
-        if scopes is None:
-            raise Problem(401, "no key that is known; send Authorization: Bearer KEY", closes=True)
-        if scope not in scopes:
-            raise Problem(403, f"this key may not do that; it takes the scope {scope}", closes=True)
-
-    def public(self, backend: Backend | None) -> Backend | None:
-        """Return a version as those without a key may see it: without the rows of the data that travel with it."""
-        return replace(backend, sample=(), answers=()) if backend and self.keys.file else backend
-
-    async def keep(self, body: bytes) -> dict[str, Any]:
-        """Keep the outcomes of a body, beside the event loop; return what became of them.
-
-        Raises Problem.
-        """
-        if self.outcomes is None:
-            raise Problem(404, "nothing is captured here (serving.capture), so no outcome has a place")
-        if self.keeping >= MOST_KEEPING:
-            raise Problem(429, "too many outcomes wait for the database", retry_s=1, closes=True)
-        self.keeping += 1
-        try:
-            kept = await asyncio.to_thread(self.outcomes.accept, body)
-        finally:
-            self.keeping -= 1
-        self.gateway.meters.outcomes.inc(kept.get("accepted", 0))
-        return kept
-
-
-def _name(host: str) -> str:
-    """Return a Host without its port."""
-    name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdigit() else host).strip("[]").lower()
-
-
-def request_id(headers: Mapping[bytes, bytes]) -> str:
-    """Return the caller's own id where it is a UUID, and so will not come twice; else a new one."""
-    if said := headers.get(b"x-request-id"):
-        try:
-            return str(UUID(said.decode("ascii")))
-        except ValueError:
-            pass
-    return new_id()
-
-
-def new_id() -> str:
-    """Return a random UUID; the library's own way takes five times as long."""
-    digits = os.urandom(16).hex()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 class Invocations:
@@ -204,7 +109,10 @@ def build(door: Door) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     others = _others(door)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in ways:
+        if scope["type"] == "http" and not door.is_ours(scope["headers"]):
+            problem = Problem(403, "without keys only this machine may ask, by its own name", closes=True)
+            await told(problem, new_id())(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] in ways:
             await invocations(scope, receive, send)
         else:
             await others(scope, receive, send)

@@ -15,10 +15,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from ratchet.errors import RatchetError
 from ratchet.serving import curve, figures, forms, guide, html, openapi, shown
 from ratchet.serving.apikeys import ADMIN, OUTCOMES, PREDICT
-from ratchet.serving.app import CLOSED_REQUEST, Door, request_id
 from ratchet.serving.arms import GONE, Reply
 from ratchet.serving.bodies import JSON
 from ratchet.serving.curve import RolloutState
+from ratchet.serving.door import CLOSED_REQUEST, Door, request_id
 from ratchet.serving.problems import Fault, Problem
 from ratchet.serving.routes import Backend
 from ratchet.serving.upload import GoneError

@@ -12,7 +12,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ratchet.adapters import sockets
-from ratchet.serving.app import Door, build
+from ratchet.serving.app import build
+from ratchet.serving.door import Door
 
 HEADERS_S = 5.0  # for the head of a request to come, from its first byte on; and for the first byte of a connection
 IDLE_S = 75  # a kept connection that is not used; longer than a load balancer's 60
