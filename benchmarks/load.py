@@ -4,6 +4,8 @@ Plain sockets and httptools: a client library costs more than the server that is
 """
 
 import asyncio
+import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -181,3 +183,15 @@ def closed(target: Target, clients: int, seconds: float, most: int | None = None
 def constant(target: Target, per_s: float, count: int) -> Seen:
     """So many requests, at a constant rate."""
     return uvloop.run(_constant(target, per_s, count))
+
+
+def main() -> None:
+    """Send a body at a constant rate: `python benchmarks/load.py URL BODY PER_S COUNT`; print the figures as JSON."""
+    url, body, per_s, count = sys.argv[1:]
+    seen = constant(Target(url, [body.encode()]), float(per_s), int(count))
+    told = {"p50_ms": seen.quantile_ms(0.5), "p99_ms": seen.quantile_ms(0.99), "failed": seen.failed}
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

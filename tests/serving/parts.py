@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -24,6 +27,7 @@ from ratchet.serving.gateway import Gateway
 from ratchet.serving.meters import Meters
 from ratchet.serving.routes import Backend, Call, Routes, Signature
 
+ROOT = Path(__file__).parents[2]
 INPUTS: dict[str, Any] = {"x": ("number", True), "note": ("text", False)}
 
 
@@ -139,3 +143,26 @@ def gateway(routes: Routes, about: Task | None = None, keys: Keys | None = None,
     door.is_draining = True
     thread.join(20)
     assert not thread.is_alive()
+
+
+def small(model: Model) -> Routes:
+    """Version 3, which explains, with a sample row."""
+    signature = Signature(INPUTS, explains=True)
+    return Routes(Backend(3, model.url, signature, ({"x": 0.5, "note": "서울"},), ({"label": 1, "probability": 0.5},)))
+
+
+@contextmanager
+def apart() -> Iterator[str]:
+    """Run such a gateway in a process of its own; yield its address."""
+    words = [sys.executable, "-c", "from tests.serving import parts; parts.run_apart()"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout and process.stdin
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+def run_apart() -> None:
+    """Be that process, until stdin ends."""
+    with serving(Model()) as model, gateway(small(model)) as running:
+        print(running.url, flush=True)  # noqa: T201
+        sys.stdin.read()
