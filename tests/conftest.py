@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.end_to_end.commands import run, settle
+
 ROOT = Path(__file__).parents[1]
 settings.register_profile("ci", derandomize=True)  # at home new cases are tried each time, in CI the same ones
 if os.environ.get("CI"):
@@ -61,7 +63,6 @@ def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(tmp_path_factory: pytest.TempPathFactory, migrated_store: Path) -> Path:
     """A folder with the small task of `tests/moving.py`, whose version 1 is in Production; copy it, and leave it so."""
     from tests import moving
-    from tests.end_to_end.commands import run
 
     place = tmp_path_factory.mktemp("store")
     shutil.copy(migrated_store, place / "mlflow.db")
@@ -76,9 +77,7 @@ def workplace(tmp_path: Path, migrated_store: Path, monkeypatch: pytest.MonkeyPa
     place = tmp_path / "work"
     place.mkdir()
     shutil.copy(migrated_store, place / "mlflow.db")
-    monkeypatch.chdir(place)
-    for name in ("MLFLOW_TRACKING_URI", "RATCHET_DATABASE_URL", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
-        monkeypatch.delenv(name, raising=False)
+    settle(monkeypatch, place)
     return place
 
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 
@@ -15,6 +17,15 @@ def environment(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTEST_"))}
     kept.pop("RATCHET_DATABASE_URL", None)
     return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"} | more
+
+
+def settle(patch: pytest.MonkeyPatch, place: Path) -> None:
+    """Work in the folder, in this process, as who set nothing: MLflow leaves the last store in its variable."""
+    patch.chdir(place)
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "RATCHET_DATABASE_URL",
+             "RATCHET_UPSTREAMS")  # fmt: skip
+    for name in names:
+        patch.delenv(name, raising=False)
 
 
 def run(

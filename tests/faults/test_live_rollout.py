@@ -21,7 +21,7 @@ from ratchet.operate import rollout
 from ratchet.steps import chronicle, promote
 from ratchet.steps.session import Session
 from tests import challengers, moving
-from tests.end_to_end.commands import environment, run
+from tests.end_to_end.commands import environment, run, settle
 from tests.faults.counts import FULL, times
 from tests.faults.live import Traffic, until
 from tests.faults.test_moving_gateway import model_servers
@@ -30,7 +30,7 @@ TERMS: dict[str, Any] = {"metric": "accuracy", "margin": 0.1, "minimum_rows": 60
                          "percents": [5, 20, 100]}  # fmt: skip
 BETTER = {"models": ["xgboost"], "trials": 2, "folds": 2, "max_rounds": 60}
 SUBTLY, MARGIN = times(0.305, 0.28), times(0.05, 0.02)  # off the threshold: 0.13, or 0.09, less accuracy
-DEAD_S = 6
+DEAD_S, BAKED_S = 6, 10  # a share stays for longer than silence is borne, so that a dead feed is told of in it
 PER_S, CALM_PER_S, TIMEOUT_S, LONGEST_S = 250, 40, 4, 120
 GONE_S = 10.0  # from the look that aborts to the last request that reaches the challenger, at the most
 
@@ -107,9 +107,7 @@ def live(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live
     serving = {"timeout_s": TIMEOUT_S, "standby": False}
     config.write_text(yaml.safe_dump(moving.SMALL | {"rollout": TERMS, "serving": serving}), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        for name in ("MLFLOW_TRACKING_URI", "RATCHET_DATABASE_URL", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
-            patch.delenv(name, raising=False)
+        settle(patch, place)
         at = moving.session(config)
         found = Live(place, at, captured.engine(at.settings))
         found.serve()
@@ -170,7 +168,7 @@ def test_a_better_one_comes_to_production_past_a_dead_feed_and_a_killed_gateway(
     traffic, first = live.traffic, len(live.traffic.answers)
 
     traffic.tells = False
-    began = live.begin(number)
+    began = live.begin(number, bake_s=BAKED_S)
     time.sleep(DEAD_S)
     held = live.now()
     assert (held.state, held.percent, held.verdict) == (RUNNING, 5.0, HOLD)

@@ -18,7 +18,7 @@ from benchmarks import load
 from ratchet.adapters import servers
 from ratchet.stages import PRODUCTION
 from tests import moving
-from tests.end_to_end.commands import environment, start
+from tests.end_to_end.commands import environment, settle, start
 from tests.faults.counts import times
 
 REQUESTS, PER_S, PAUSE_S = times(2_400, 100_000), times(80, 400), times(2, 6)
@@ -34,7 +34,7 @@ def place(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def served(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any, psutil.Process]]:
     """The gateway's address, a session that moves versions, and its process."""
-    monkeypatch.chdir(place)
+    settle(monkeypatch, place)
     server = start("ratchet", "serve", "-c", "small.yaml", "--port", "0", "--json", cwd=place, env=environment())
     try:
         assert server.stdout

@@ -20,7 +20,7 @@ from ratchet.serving.routes import Backend, Trial
 from ratchet.stages import PRODUCTION, STAGING
 from ratchet.steps.session import Session
 from tests import moving
-from tests.end_to_end.commands import ROOT, environment, start
+from tests.end_to_end.commands import ROOT, environment, settle, start
 from tests.operate.proxy import Load, Proxy
 
 
@@ -88,9 +88,7 @@ def listener(url: str) -> int:
 def stage(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     place = tmp_path_factory.mktemp("stage")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        for name in ("MLFLOW_TRACKING_URI", "RATCHET_DATABASE_URL", "RATCHET_UPSTREAMS"):
-            patch.delenv(name, raising=False)
+        settle(patch, place)
         heard = Heard()
         session = replace(moving.session(moving.copied(store, place)), progress=heard)
         moving.again(session, 2)
@@ -228,7 +226,7 @@ def test_a_version_that_somebody_moved_past_the_alias_is_followed_by_its_stage(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = moving.copied(store, tmp_path)
-    monkeypatch.chdir(tmp_path)
+    settle(monkeypatch, tmp_path)
     at = moving.session(config)
     moving.again(at)
     assert registry.holder(at.client, "small", STAGING) is None
