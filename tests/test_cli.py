@@ -112,6 +112,14 @@ def test_the_version_is_that_of_the_package(say: Say) -> None:
     assert version("ratchet") in say("--version").out
 
 
+def test_who_aborts_a_rollout_does_not_wait_for_mlflow_or_models_to_be_imported() -> None:
+    words = ["-X", "importtime", "-c", "import ratchet.commands.rollout, ratchet.operate.underway, ratchet.taskfile"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "ratchet" in imported
+    assert not imported & {"mlflow", "sklearn", "xgboost", "optuna"}
+
+
 # ---------------------------------------------------------------- exit codes
 
 

@@ -16,7 +16,7 @@ from ratchet.adapters.captured import Outcome
 from ratchet.adapters.rollouts import ABORTED, DONE, PAUSED, RUNNING, WAITING, Rollout
 from ratchet.core import rollout as core
 from ratchet.errors import RatchetError, ServerError
-from ratchet.operate import controller, promotion, rollout
+from ratchet.operate import controller, promotion, underway
 from ratchet.operate.controller import Controller
 from ratchet.operate.looking import Looker
 from ratchet.settings import Settings
@@ -140,7 +140,7 @@ def test_a_better_challenger_reaches_production_by_itself_through_its_gates(
         "rollout-start", "rollout-step", "rollout-step", "rollout-step", "rollout-step", "rollout-step", "promote",
         "rollout-done",
     ]  # fmt: skip
-    found = rollout.shown(Settings.from_env(), "small")
+    found = underway.shown(Settings.from_env(), "small")
     assert found is not None
     assert (found["state"], [step["percent"] for step in found["steps"]]) == ("done", [0, 5, 10, 20, 50, 100, 100])
     assert all(step["entry"] for step in found["steps"])
@@ -188,6 +188,18 @@ def test_a_feed_that_falls_silent_holds(look: Looker, traffic: Traffic) -> None:
     assert after is not None
     assert (after.percent, after.verdict) == (5, "hold")
     assert "no outcome for" in after.reasons[0]
+
+
+def test_while_the_challenger_cannot_answer_nothing_is_stepped_up_and_status_says_why(
+    config: Path, look: Looker, traffic: Traffic, ratchet: Say
+) -> None:
+    look.silent = lambda number: f"the challenger does not answer: version {number} broke"
+    last, _ = until_over(look.look, traffic, Behaviour(right=0.95), most=3, count=1_000)
+    assert (last.state, last.percent, last.verdict) == (RUNNING, 5, "hold")
+    assert "the challenger does not answer: version 2 broke" in ratchet("rollout", "status", "-c", config).out
+    look.silent = lambda number: ""
+    traffic.send(now(look), 10)
+    assert look.look().percent == 10  # type: ignore[union-attr]
 
 
 def test_while_the_database_is_away_the_share_stays_as_it_was(config: Path) -> None:
@@ -335,7 +347,7 @@ def test_it_is_paused_resumed_and_aborted_by_hand(config: Path, look: Looker, tr
 
 
 def test_a_bad_one_is_aborted_also_while_it_is_paused(config: Path, look: Looker, traffic: Traffic) -> None:
-    rollout.pause(Settings.from_env(), "small", "")
+    underway.pause(Settings.from_env(), "small", "")
     last, _ = until_over(look.look, traffic, Behaviour(fails=0.5))
     assert last.state == ABORTED
 
@@ -478,7 +490,7 @@ def test_of_a_stop_by_hand_and_a_promotion_one_wins_and_the_other_is_told(config
     thread.start()
     time.sleep(1.0)
     try:
-        rollout.abort(Settings.from_env(), "small", "stop it")
+        underway.abort(Settings.from_env(), "small", "stop it")
         said["abort"] = "won"
     except RatchetError as error:
         said["abort"] = str(error)

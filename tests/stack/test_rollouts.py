@@ -10,7 +10,7 @@ import pytest
 from ratchet.adapters import captured, rollouts
 from ratchet.adapters.rollouts import DONE, RUNNING, WAITING
 from ratchet.errors import RatchetError
-from ratchet.operate import rollout
+from ratchet.operate import rollout, underway
 from ratchet.operate.controller import NOT_OURS, Controller
 from ratchet.operate.stack import Stack
 from ratchet.settings import Settings
@@ -101,9 +101,9 @@ def test_a_scientist_who_stops_one_is_told_whom_to_ask(
         monkeypatch.setenv("RATCHET_DATABASE_URL", on_stack.database_url(role))
         if told:
             with pytest.raises(RatchetError, match=told):
-                rollout.abort(Settings.from_env(), "third", "stop it")
+                underway.abort(Settings.from_env(), "third", "stop it")
         else:
-            assert rollout.abort(Settings.from_env(), "third", "stop it").percent == 0
+            assert underway.abort(Settings.from_env(), "third", "stop it").percent == 0
 
 
 def test_of_a_task_one_rollout_is_open(config: Path, on_stack: Stack) -> None:

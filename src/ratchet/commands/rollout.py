@@ -41,7 +41,7 @@ def status(config: str, as_json: bool) -> None:
     """Where it is, its figures, and what it waits for."""
     from ratchet import console
     from ratchet.errors import RatchetError
-    from ratchet.operate import rollout as operation
+    from ratchet.operate import underway as operation
     from ratchet.settings import Settings
     from ratchet.taskfile import load
 
@@ -78,14 +78,15 @@ def abort(config: str, as_json: bool, comment: str) -> None:
 
 def _by_hand(action: str, config: str, as_json: bool, comment: str) -> None:
     """First the traffic, which needs the database alone; then the ledger, as far as that can be done now."""
-    from ratchet import console
     from ratchet.errors import RatchetError
-    from ratchet.operate import rollout as operation
-    from ratchet.operate import settling
+    from ratchet.operate import underway as operation
     from ratchet.settings import Settings
     from ratchet.taskfile import load
 
     found = getattr(operation, action)(Settings.from_env(), load(config).name, comment)
+    from ratchet import console
+    from ratchet.operate import settling
+
     later = ""
     try:
         with opened(config=config, as_json=as_json) as session:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any, cast
 
 from ratchet.errors import Away, ConfigError, RatchetError
-from ratchet.operate import rollout
+from ratchet.operate import underway
 from ratchet.operate.controller import Controller
 from ratchet.operate.gateway import How, supervised
 from ratchet.operate.modelservers import LONGEST_START_S
@@ -75,7 +75,7 @@ def serve(session: Session, front: Front, up: Callable[[str, Supervisor], None])
 
     how = replace(front.how, trial=partial(_trial, controller, gateway, recorder)) if controller else front.how
     try:
-        with supervised(session, gateway, how) as supervisor, _reread(keys, session), _looking(controller):
+        with supervised(session, gateway, how) as supervisor, _reread(keys, session), _looking(controller, supervisor):
             server.run(door, front.at, partial(listens, supervisor))
         if faults:
             raise faults[0]
@@ -84,7 +84,7 @@ def serve(session: Session, front: Front, up: Callable[[str, Supervisor], None])
 
 
 def _state(session: Session) -> RolloutState | None:
-    return cast("RolloutState | None", rollout.shown(session.settings, session.task.name))
+    return cast("RolloutState | None", underway.shown(session.settings, session.task.name))
 
 
 def _trial(controller: Controller, gateway: Gateway, recorder: Recorder) -> tuple[int, Trial] | None:
@@ -97,11 +97,12 @@ def _trial(controller: Controller, gateway: Gateway, recorder: Recorder) -> tupl
 
 
 @contextmanager
-def _looking(controller: Controller | None) -> Iterator[None]:
+def _looking(controller: Controller | None, supervisor: Supervisor) -> Iterator[None]:
     """Let the controller look at the rollout meanwhile."""
     if controller is None:
         yield
         return
+    controller.silent = supervisor.silent
     controller.start()
     try:
         yield

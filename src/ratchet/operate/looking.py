@@ -6,8 +6,8 @@ whoever looks may die at any statement, and of two who look at once one does it.
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -64,7 +64,8 @@ class Ledger:
 class Looker:
     """Who looks at the rollout of a task, again and again.
 
-    is_behind: more has come than was read; is_half_moved: a promotion was killed in the middle of its move.
+    is_behind: more has come than was read; is_half_moved: a promotion was killed in the middle of its move; silent:
+    says why a version cannot answer, empty where it can or nobody here knows.
     """
 
     settings: Settings
@@ -77,6 +78,7 @@ class Looker:
     ends_of: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     is_half_moved: bool = False
+    silent: Callable[[int], str] = lambda number: ""
 
     def look(self, now: datetime | None = None) -> Rollout | None:
         """Look once; return the rollout as it is then, None where none is under way.
@@ -95,7 +97,11 @@ class Looker:
         judged, has_come = self._known(found, terms)
         if not has_come and time.monotonic() - self.judged_at < IDLE_S:
             return found
-        return self._acted(found, terms, judged, self._said(found, terms, judged, now), now)
+        said = self._said(found, terms, judged, now)
+        why = self.silent(found.challenger)
+        if why and said.verdict != ABORT:
+            said = replace(said, verdict=HOLD, reasons=(why, *(said.reasons if said.verdict == HOLD else ())))
+        return self._acted(found, terms, judged, said, now)
 
     def _said(self, found: Rollout, terms: Terms, judged: Judged, now: datetime) -> Verdict:
         """Return the verdict; the bounds that it tells are found anew from time to time, and for each step."""

@@ -8,7 +8,7 @@ from ratchet.adapters.rollouts import DONE, PROMOTING, WAITING, Step
 from ratchet.errors import GateRefused
 from ratchet.operate import settling
 from ratchet.operate.looking import moment, who
-from ratchet.operate.rollout import under_way
+from ratchet.operate.underway import under_way
 from ratchet.steps import promote
 from ratchet.steps.promote import Promoted
 from ratchet.steps.session import Session

@@ -99,6 +99,13 @@ class Supervisor:
         """The version that the registry wants."""
         return self._champion.number if self._champion else None
 
+    def silent(self, number: int) -> str:
+        """Why a challenger does not answer, in words; empty if it does, or was not tried yet."""
+        with self._lock:
+            keeper = self._keepers.get(number)
+        fault = keeper.fault if keeper else None
+        return f"the challenger does not answer: {told(fault) or repr(fault)}" if fault else ""
+
     def changed(self) -> None:
         """A server is up or has ended: say who answers, at once."""
         self._route()
