@@ -1,6 +1,5 @@
 """One contract for the record of what was asked, answered and came true, on SQLite and on a real PostgreSQL."""
 
-import json
 import secrets
 import shutil
 import tempfile
@@ -119,7 +118,7 @@ def test_a_request_that_shares_its_id_with_one_of_the_challenger_counts_all_the_
 @pytest.mark.parametrize("line", [b"[1", b'{"task": "credit"}', b"\xff\xfe"])
 def test_a_line_that_is_none_is_refused_for_good_and_the_others_with_it(line: bytes, record: Engine) -> None:
     with pytest.raises(RefusedError):
-        captured.append(record, [json.dumps(asked("a")).encode(), line])
+        captured.append(record, [captured.line(asked("a")), line])
     assert list(joined.between(record, TASK)) == []
 
 

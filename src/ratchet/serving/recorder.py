@@ -103,13 +103,13 @@ class Recorder:
 
     def lines(self, call: Call) -> Iterator[bytes]:
         """Yield the lines of a call, one a row, as `captured.append` takes them; a call without rows has one."""
-        about = {
+        begin = captured.shared({
             "task": self.task.name, "request_id": call.request_id, "version": call.version, "arm": call.arm,
             "at": captured.written(datetime.fromtimestamp(call.at, UTC)), "rollout": call.rollout,
             "status": call.status, "latency_ms": call.latency_ms,
-        }  # fmt: skip
+        })  # fmt: skip
         for n in range(len(call.rows) or 1):
-            yield captured.line(about | self._row(call, n))
+            yield captured.line(self._row(call, n), begin)
 
     def _row(self, call: Call, n: int) -> dict[str, Any]:
         row = call.rows[n] if call.rows else None
