@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ratchet.adapters import models, registry
+from ratchet.adapters import logged, models, registry
 from ratchet.stages import STAGING
 from ratchet.steps import chronicle
 from ratchet.steps.session import Session
@@ -28,7 +28,7 @@ def staged(at: Session, change: Change) -> int:
             (shutil.copytree if found.is_dir() else shutil.copy)(found, folder / name)
         change(folder / models.SCORER)
         run_id = at.client.create_run(at.client.get_run(first.run_id).info.experiment_id).info.run_id
-        uri = models.log_model(at.client, run_id, folder, _about(model))
+        uri = logged.log_model(at.client, run_id, folder, _about(model))
     kept = ("ratchet.data", "ratchet.commit", "ratchet.split", "ratchet.evidence.production", "ratchet.by")
     tags = {name: first.tags.get(name, "") for name in kept}
     tags[models.DIGEST] = at.client.get_run(run_id).data.tags[models.DIGEST]

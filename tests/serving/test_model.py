@@ -110,6 +110,7 @@ def logged(workplace, plain, other):
     import mlflow
 
     from ratchet.adapters import models, tracking
+    from ratchet.adapters.logged import log_model
     from ratchet.serving import model
     from ratchet.settings import Settings
 
@@ -126,7 +127,7 @@ def logged(workplace, plain, other):
         shutil.copytree(scorer, folder / models.SCORER)
         shutil.copy(model.__file__, folder / models.ENTRY)
         run_id = client.create_run("0").info.run_id
-        uri = models.log_model(client, run_id, folder, about)
+        uri = log_model(client, run_id, folder, about)
         place = workplace / f"fetched {len(folders)}"
         place.mkdir()
         folders.append(models.fetched(client, models.Model(uri, uri, run_id, {}), place))

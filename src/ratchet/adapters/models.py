@@ -1,4 +1,4 @@
-"""Logged models: a scorer becomes one, with a manifest of its files, and no other than that one is ever loaded.
+"""Logged models: no other than the one of the manifest that was made at train (`logged`) is ever loaded.
 
 MLflow checks no digest when it loads a model: whoever may write to the artifact store could have any code run.
 """
@@ -6,7 +6,6 @@ MLflow checks no digest when it loads a model: whoever may write to the artifact
 import hashlib
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import copies, signatures
 from ratchet.adapters.copies import MEND
-from ratchet.adapters.patience import made_once
 from ratchet.adapters.registry import Version
-from ratchet.errors import Away, ModelError
+from ratchet.errors import ModelError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,67 +54,6 @@ def of_version(version: Version) -> Model:
             " older release, or the tag was removed: train again with ratchet run"
         )
     return Model(name, version.uri, version.run_id, {f"the tag {DIGEST} of {name}": version.tags[DIGEST]})
-
-
-def log_model(
-    client: "MlflowClient", run_id: str, folder: Path, about: Mapping[str, Any], key: Path | None = None
-) -> str:
-    """Log a scorer as an MLflow model of the run, unless it is there; return its URI, `models:/<model id>`.
-
-    One that an earlier call began and did not finish is written over.
-    It is read back and compared before the run names it, so no version ever stands on a model that is not whole.
-    folder: holds the scorer's folder and the file that MLflow copies into the model and runs to load it, as SCORER and
-    ENTRY; about: signature columns (`inputs`, `outputs`: name -> (type, required)), `params` of a request (name ->
-    (type, default)), `requirements` and `metadata`; key: the private one that signs it.
-    Raises Away if it came back as another one.
-    """
-    import mlflow
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-
-    def schema(columns: Mapping[str, tuple[str, bool]]) -> Any:
-        return Schema([ColSpec(kind, name, required=required) for name, (kind, required) in columns.items()])
-
-    params = [ParamSpec(name, kind, default) for name, (kind, default) in about.get("params", {}).items()]
-    run = client.get_run(run_id)
-    if MODEL in run.data.tags:
-        return str(run.data.tags[MODEL])
-    experiment = run.info.experiment_id
-    begun = client.search_logged_models([experiment], f"source_run_id = '{run_id}'", max_results=1)
-    # Made here: left to MLflow it would belong to the experiment Default, where a scientist has no rights.
-    with made_once():
-        made = begun[0] if begun else client.create_logged_model(experiment, "model", run_id, params=run.data.params)
-    # Explicit signature and requirements: inferring them costs seconds per model.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        Model.log(
-            None,
-            mlflow.pyfunc,
-            model_id=made.model_id,
-            run_id=run_id,
-            python_model=str(folder / ENTRY),
-            artifacts={SCORER: str(folder / SCORER)},
-            signature=ModelSignature(schema(about["inputs"]), schema(about["outputs"]), ParamSchema(params)),
-            pip_requirements=about["requirements"],
-            metadata=about["metadata"],
-        )
-    uri = f"models:/{made.model_id}"
-    with tempfile.TemporaryDirectory() as place:
-        came = copies.copied(uri, Path(place) / "model")
-        manifest = copies.digests(came)
-        sent = {f"artifacts/{path}": digest for path, digest in copies.digests(folder).items()}
-        sent[ENTRY] = sent.pop(f"artifacts/{ENTRY}")
-        kept = {path: digest for path, digest in manifest.items() if path == ENTRY or path.startswith("artifacts/")}
-        if kept != sent:
-            raise Away(f"{uri}: what is in the store is not what was sent")
-        client.log_dict(run_id, manifest, MANIFEST)
-        if key:
-            signature = Path(place) / signatures.SIGNATURE
-            signatures.sign(came, key, signature)
-            client.log_artifact(run_id, str(signature))
-    client.set_tag(run_id, DIGEST, manifest_digest(manifest))
-    client.set_tag(run_id, MODEL, uri)  # last: with it the model is whole
-    return uri
 
 
 def manifest_digest(manifest: Any) -> str:

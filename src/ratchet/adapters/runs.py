@@ -85,7 +85,7 @@ class Run:
         self._log("data", {"name": name, "digest": digest, "origin": origin, "context": context})
 
     def log_model(self, scorer: Path, entry_point: Path, about: Mapping[str, Any]) -> None:
-        """Log a scorer's folder as the run's model; see `models.log_model`."""
+        """Log a scorer's folder as the run's model; see `logged.log_model`."""
         room = self.spool.room()
         shutil.copytree(scorer, room / models.SCORER)
         shutil.copy(entry_point, room / models.ENTRY)

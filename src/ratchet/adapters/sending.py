@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratchet.adapters import models, trialruns
+from ratchet.adapters import logged, trialruns
 from ratchet.adapters.outbox import Record
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def send(client: "MlflowClient", locked: Locked, record: Record, key: Path | Non
             with locked(content["lock"]):
                 trialruns.settle(client, content["study"])
         case "model":
-            models.log_model(client, record.run, files, content, key)
+            logged.log_model(client, record.run, files, content, key)
         case "end":
             client.set_terminated(record.run, content["status"], content["at_ms"])
 
