@@ -417,5 +417,6 @@ def test_a_pickle_is_not_read(tmp_path: Path) -> None:
 def test_nothing_in_the_package_loads_or_downloads_a_model_elsewhere() -> None:
     ways = ("pyfunc.load_model", "load_scorer(", "copies.copied(", "get_underlying_uri")
     found = {(file.name, way) for file in PACKAGE.rglob("*.py") for way in ways if way in file.read_text()}
-    assert {name for name, _ in found} == {"models.py", "copies.py", "session.py"}
+    assert {name for name, _ in found} == {"logged.py", "models.py", "copies.py", "session.py"}
+    assert {way for name, way in found if name == "logged.py"} == {"copies.copied("}, "to compare what was sent"
     assert ("session.py", "load_scorer(") in found
