@@ -18,6 +18,7 @@ from ratchet.operate.looking import Looker
 from ratchet.serving.routes import Trial
 from ratchet.settings import Settings
 from tests import moving
+from tests.adapters.capturing import append_rows
 
 TERMS: dict[str, Any] = {"metric": "accuracy", "margin": 0.2, "minimum_rows": 40, "bake_s": 0}
 
@@ -66,7 +67,7 @@ class Traffic:
                 theirs.append(name)
             if self.draw.random() < self.with_outcomes:
                 outcomes.append(Outcome(int(truth), datetime.now(UTC), request_id=name, row=0))
-        captured.append_rows(self.engine, rows)
+        append_rows(self.engine, rows)
         captured.append_outcomes(self.engine, self.task, outcomes)
         return theirs
 

@@ -22,7 +22,7 @@ from ratchet.adapters.postgres import Cluster
 from ratchet.adapters.servers import free_port
 from ratchet.errors import Away, ServerError
 from ratchet.settings import Settings
-from tests.adapters.capturing import asked, moment
+from tests.adapters.capturing import append_rows, asked, moment
 
 TASK = "credit"
 
@@ -69,7 +69,7 @@ def known(engine: Engine) -> dict[str, Any]:
 
 def test_a_row_comes_back_as_it_was(record: Engine) -> None:
     odd = {"AGE": 31.5, "JOB": "광부 \" \\ '\n", "none": None, "deep": {"a": [1, 2.5, "x"]}, "large": 10**17}
-    assert captured.append_rows(record, [asked("a", 1, inputs=odd, rollout=4, problem="why")]) == 1
+    assert append_rows(record, [asked("a", 1, inputs=odd, rollout=4, problem="why")]) == 1
     ((row,),) = joined.between(record, TASK)
     assert row.inputs == odd
     assert row.answer == {"label": "No", "probability": 0.125}
@@ -86,7 +86,7 @@ ODD_ROW = st.dictionaries(st.text() | st.just("\0"), ODD | st.lists(ODD, max_siz
 @given(inputs=ODD_ROW, answer=ODD_ROW, words=st.text() | st.just("\0\ud800"))
 def test_whatever_was_asked_and_answered_finds_its_place(engine: Engine, inputs: Any, answer: Any, words: str) -> None:
     emptied(engine)
-    assert captured.append_rows(engine, [asked("a", inputs=inputs, answer=answer, problem=words, entity=words)]) == 1
+    assert append_rows(engine, [asked("a", inputs=inputs, answer=answer, problem=words, entity=words)]) == 1
     ((row,),) = joined.between(engine, TASK)
     assert len(row.inputs or {}) <= len(inputs)
     assert (row.problem, row.entity) == (words.replace("\0", "\N{REPLACEMENT CHARACTER}").replace("\ud800", "?"),) * 2
@@ -94,13 +94,13 @@ def test_whatever_was_asked_and_answered_finds_its_place(engine: Engine, inputs:
 
 def test_what_is_sent_twice_is_there_once(record: Engine) -> None:
     rows = [asked("a"), asked("a", row=1), asked("a", arm="shadow", version=4), asked("b", inputs=None, answer=None)]
-    assert captured.append_rows(record, rows) == 4
-    assert captured.append_rows(record, [*rows, asked("c")]) == 1
+    assert append_rows(record, rows) == 4
+    assert append_rows(record, [*rows, asked("c")]) == 1
     assert sum(map(len, joined.between(record, TASK))) == 5
 
 
 def test_a_caller_who_uses_an_id_again_loses_nothing(record: Engine) -> None:
-    captured.append_rows(record, [asked("same", 1), asked("same", 2)])
+    append_rows(record, [asked("same", 1), asked("same", 2)])
     assert sum(map(len, joined.between(record, TASK))) == 2
 
 
@@ -108,7 +108,7 @@ def test_a_request_that_shares_its_id_with_one_of_the_challenger_counts_all_the_
     rows = [asked("same", 1, arm="challenger", rollout=1), asked("same", 2, rollout=1),  # another one, of a champion
             asked("failed", 3, arm="challenger", rollout=1, answer=None, status=500),
             asked("failed", 3, rollout=1)]  # fmt: skip
-    captured.append_rows(record, rows)
+    append_rows(record, rows)
     came = arrivals.since(record, TASK, 1, Place())
     assert [(row.arm, row.answer is None) for row in came.rows] == [
         ("challenger", False), ("champion", False), ("challenger", True)]  # fmt: skip
@@ -124,28 +124,28 @@ def test_a_line_that_is_none_is_refused_for_good_and_the_others_with_it(line: by
 
 def test_an_outcome_of_a_request_finds_its_row_also_when_it_came_first(record: Engine) -> None:
     captured.append_outcomes(record, TASK, [Outcome("Yes", moment(9), request_id="a", row=1)])
-    captured.append_rows(record, [asked("a"), asked("a", row=1), asked("b")])
+    append_rows(record, [asked("a"), asked("a", row=1), asked("b")])
     rows = [row for batch in joined.between(record, TASK) for row in batch]
     assert [(row.request_id, row.row, row.outcome) for row in rows] == [("a", 0, None), ("a", 1, "Yes"), ("b", 0, None)]
 
 
 def test_an_outcome_of_an_entity_is_of_its_last_answer_before_it(record: Engine) -> None:
     failed = asked("failed", 2.5, answer=None, status=500)
-    captured.append_rows(record, [asked("first", 1), asked("second", 2), failed, asked("third", 3),
+    append_rows(record, [asked("first", 1), asked("second", 2), failed, asked("third", 3),
                                   asked("other", 2, entity="berta")])  # fmt: skip
     captured.append_outcomes(record, TASK, [Outcome(1, moment(2.9), entity="anna")])
     assert known(record) == {"first": None, "second": 1, "failed": None, "third": None, "other": None}
 
 
 def test_both_arms_of_a_request_get_its_outcome(record: Engine) -> None:
-    captured.append_rows(record, [asked("a"), asked("a", arm="shadow", version=4)])
+    append_rows(record, [asked("a"), asked("a", arm="shadow", version=4)])
     captured.append_outcomes(record, TASK, [Outcome("Yes", moment(5), entity="anna")])
     ((first, second),) = joined.between(record, TASK)
     assert first.outcome == second.outcome == "Yes"
 
 
 def test_a_requests_own_outcome_wins_over_a_later_one_of_its_entity(record: Engine) -> None:
-    captured.append_rows(record, [asked("a")])
+    append_rows(record, [asked("a")])
     captured.append_outcomes(record, TASK, [Outcome("No", moment(1), request_id="a", row=0),
                                             Outcome("Yes", moment(8), entity="anna")])  # fmt: skip
     assert known(record) == {"a": "No"}
@@ -159,7 +159,7 @@ def test_what_became_of_outcomes_is_told(record: Engine) -> None:
 
 
 def test_of_two_outcomes_at_the_same_time_the_one_that_came_last_counts(record: Engine) -> None:
-    captured.append_rows(record, [asked("a")])
+    append_rows(record, [asked("a")])
     captured.append_outcomes(record, TASK, [Outcome(label, moment(1), entity="anna") for label in ("Yes", "No", "Yes")])
     assert known(record) == {"a": "No"}, "the third one is the first one again"
 
@@ -172,7 +172,7 @@ def heard(record: Engine, place: Place, most: int = 1_000) -> tuple[list[tuple[s
 
 def test_a_reader_goes_on_where_it_was_and_hears_of_corrections(record: Engine) -> None:
     first, second, third = (captured.written(moment(minute)) for minute in (1, 2, 9))
-    captured.append_rows(record, [asked("a", 1, rollout=1), asked("b", 2, entity="berta", rollout=1)])
+    append_rows(record, [asked("a", 1, rollout=1), asked("b", 2, entity="berta", rollout=1)])
     rows, place = heard(record, Place())
     assert rows == [(first, None, None), (second, None, None)]
     assert heard(record, place) == ([], place)
@@ -181,25 +181,23 @@ def test_a_reader_goes_on_where_it_was_and_hears_of_corrections(record: Engine) 
     rows, place = heard(record, place)
     assert rows == [(first, "No", None)]
     captured.append_outcomes(record, TASK, [Outcome("Yes", moment(3), entity="anna")])
-    captured.append_rows(record, [asked("c", 9, rollout=1)])
+    append_rows(record, [asked("c", 9, rollout=1)])
     rows, place = heard(record, place)
     assert rows == [(third, None, None), (first, "Yes", "No")]
     assert heard(record, place) == ([], place)
 
 
 def test_a_reader_hears_that_a_late_request_takes_over_the_outcome_of_another(record: Engine) -> None:
-    captured.append_rows(record, [asked("a", 1, rollout=1)])
+    append_rows(record, [asked("a", 1, rollout=1)])
     captured.append_outcomes(record, TASK, [Outcome("No", moment(5), entity="anna")])
     _, place = heard(record, Place())
-    captured.append_rows(record, [asked("late", 2, rollout=1)])
+    append_rows(record, [asked("late", 2, rollout=1)])
     rows, _ = heard(record, place)
     assert rows == [(captured.written(moment(2)), "No", None), (captured.written(moment(1)), None, "No")]
 
 
 def test_a_reader_of_a_rollout_hears_of_it_alone(record: Engine) -> None:
-    captured.append_rows(
-        record, [asked("a", rollout=2), asked("b", 3, rollout=1), asked("c"), asked("x", task="other")]
-    )
+    append_rows(record, [asked("a", rollout=2), asked("b", 3, rollout=1), asked("c"), asked("x", task="other")])
     rows, place = heard(record, Place())
     assert rows == [(captured.written(moment(3)), None, None)]
     assert heard(record, place) == ([], place)
@@ -257,7 +255,7 @@ def test_any_order_of_arrival_gives_the_same_join_to_both_readers(
         if isinstance(each, Outcome):
             captured.append_outcomes(record, TASK, [each])
         else:
-            captured.append_rows(record, [each])
+            append_rows(record, [each])
         if mix.random() < 0.5:
             read()
     while not read():
@@ -275,7 +273,7 @@ def test_numbers_appear_in_their_order_also_where_several_append_at_once(record:
     def appends(who: int) -> None:
         began.wait()
         for n in range(20):
-            captured.append_rows(record, [asked(f"{who}-{n}-{each}", rollout=1) for each in range(10)])
+            append_rows(record, [asked(f"{who}-{n}-{each}", rollout=1) for each in range(10)])
 
     threads = [threading.Thread(target=appends, args=[who]) for who in range(4)]
     for thread in threads:
@@ -290,8 +288,8 @@ def test_numbers_appear_in_their_order_also_where_several_append_at_once(record:
 
 
 def test_what_is_old_is_forgotten_some_at_a_time_and_numbers_never_come_again(record: Engine) -> None:
-    captured.append_rows(record, [asked(f"old {n}", n / 100) for n in range(25)] + [asked("new", 60)])
-    captured.append_rows(record, [asked("another's", task="other")])
+    append_rows(record, [asked(f"old {n}", n / 100) for n in range(25)] + [asked("new", 60)])
+    append_rows(record, [asked("another's", task="other")])
     captured.append_outcomes(record, TASK, [Outcome(1, moment(0), request_id="old 1", row=0)])
     captured.append_loss(record, TASK, 3, "killed", "a/end")
     place = joined.now(record)
@@ -300,7 +298,7 @@ def test_what_is_old_is_forgotten_some_at_a_time_and_numbers_never_come_again(re
     assert captured.forget(record, TASK, moment(10**6)) == 3
     assert captured.losses(record, TASK) == []
     assert sum(map(len, joined.between(record, "other"))) == 1
-    captured.append_rows(record, [asked("later", 7, rollout=1)])
+    append_rows(record, [asked("later", 7, rollout=1)])
     assert heard(record, place)[0] == [(captured.written(moment(7)), None, None)]
 
 
@@ -317,7 +315,7 @@ def test_a_database_that_is_away_is_told_apart_from_one_that_refuses(cluster: Cl
         captured.engine(home)
     engine = captured.engine(Settings("", cluster.url("postgres", "postgres", cluster.password), (), tmp_path))
     with without(engine, "SET LOCAL transaction_read_only = on"), pytest.raises(ServerError) as refused:
-        captured.append_rows(engine, [asked("a")])
+        append_rows(engine, [asked("a")])
     assert not isinstance(refused.value, Away | RefusedError)
     engine.dispose()
 

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from ratchet.adapters import captured, joined
 from ratchet.adapters.captured import Outcome
 from ratchet.settings import Settings
-from tests.adapters.capturing import asked, moment
+from tests.adapters.capturing import append_rows, asked, moment
 from tests.conftest import Told
 
 
@@ -37,7 +37,7 @@ def test_inputs_answers_and_outcomes_are_columns_of_their_types(
         asked("b", 2, inputs={"AGE": None, "SCORE": 2.5, "IS": True, "odd": "one"}, rollout=7),
         asked("c", 3, inputs=None, answer=None, status=500, problem="the model failed"),
     ]
-    captured.append_rows(record, rows)
+    append_rows(record, rows)
     captured.append_outcomes(record, "credit", [Outcome(1, moment(5), request_id="a", row=0)])
     table = export(ratchet, task_file)
     found = table.to_pylist()
@@ -59,8 +59,8 @@ def test_inputs_answers_and_outcomes_are_columns_of_their_types(
 def test_a_time_and_those_with_outcomes_are_chosen(
     record: Engine, ratchet: Callable[..., Told], task_file: Callable[..., Path]
 ) -> None:
-    captured.append_rows(record, [asked(f"r{n}", n, entity=f"e{n}") for n in range(10)])
-    captured.append_rows(record, [asked("other", 5, task="other")])
+    append_rows(record, [asked(f"r{n}", n, entity=f"e{n}") for n in range(10)])
+    append_rows(record, [asked("other", 5, task="other")])
     captured.append_outcomes(record, "credit", [Outcome(0, moment(9), entity="e3"), Outcome(0, moment(9), entity="e7")])
     times = ("--since", "2026-05-03T14:02Z", "--until", "2026-05-03T16:05+02:00")
     assert export(ratchet, task_file, *times)["request_id"].to_pylist() == ["r2", "r3", "r4"]
@@ -71,7 +71,7 @@ def test_more_than_fits_into_one_batch_is_written_whole(
     record: Engine, ratchet: Callable[..., Told], task_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(joined, "MOST_ROWS", 7)
-    captured.append_rows(record, [asked(f"r{n}", n, inputs={f"x{n % 3}": n}) for n in range(50)])
+    append_rows(record, [asked(f"r{n}", n, inputs={f"x{n % 3}": n}) for n in range(50)])
     captured.append_loss(record, "credit", 4, "killed", "a/end")
     told = ratchet("captured", "-c", task_file(name="credit"), "--output", "rows.parquet", "--json")
     assert told.json == {"task": "credit", "output": "rows.parquet", "rows": 50, "known": 0, "lost": 4}

@@ -22,7 +22,7 @@ from ratchet.operate.looking import Looker
 from ratchet.settings import Settings
 from ratchet.steps import chronicle
 from tests import moving, rolling
-from tests.adapters.capturing import moment
+from tests.adapters.capturing import append_rows, moment
 from tests.conftest import Told
 from tests.end_to_end.commands import run, start
 from tests.rolling import Behaviour, Traffic, until_over
@@ -248,7 +248,7 @@ def test_the_champions_time_is_not_told_by_requests_that_the_challenger_answered
         traffic.row(found, f"r{n}", f"e{n}-{arm}", arm, True, Behaviour(ms=ms)) | {"row": row, "at": at}
         for n in range(50) for row, (arm, ms) in enumerate([("challenger", 90.0), ("champion", 100.0)])
     ]  # fmt: skip
-    captured.append_rows(look.engine, rows)
+    append_rows(look.engine, rows)
     seen = look._known(found, core.thaw(found.terms))[0]
     assert seen.seen.calls.whole.rows("champion") == seen.seen.calls.whole.rows("challenger") == 50
     assert "champion" not in seen.times and seen.seen.pace.pending == ()
@@ -288,7 +288,7 @@ def test_outcomes_of_entities_in_any_order_count_as_if_all_had_come_at_once(look
             arm = "challenger" if int(entity[1:]) % 3 == 0 else "champion"
             row = traffic.row(found, f"r{wave}-{n}", entity, arm, draw.random() < 0.5, Behaviour(fails=0.2))
             rows.append(row | {"at": captured.written(moment(draw.randrange(100)))})
-        captured.append_rows(look.engine, rows)
+        append_rows(look.engine, rows)
         told = [Outcome(draw.randrange(2), moment(draw.randrange(120)), entity=f"e{draw.randrange(12)}")
                 for _ in range(15)]  # fmt: skip
         captured.append_outcomes(look.engine, "small", told)
@@ -515,7 +515,7 @@ def test_a_shadow_ends_with_a_report_and_is_never_promoted(staged: Path, workpla
     assert trial is not None and trial[1].shadow and trial[1].percent == 0
     look = rolling.looker(Settings.from_env())
     traffic, found = Traffic(look.engine), now(look)
-    captured.append_rows(look.engine, [
+    append_rows(look.engine, [
         traffic.row(found, f"r{n}", f"e{n}", arm, n % 10 != 0 or arm == "champion", rolling.USUAL) | {"at": AT}
         for n in range(60) for arm in ("champion", "shadow")
     ])  # fmt: skip

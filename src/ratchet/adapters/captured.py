@@ -6,7 +6,7 @@ transaction, so that whoever has read up to a number has missed none before it.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -169,11 +169,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {_plain(name): _plain(each) for name, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def append_rows(engine: "sqlalchemy.Engine", rows: Iterable[Mapping[str, Any]]) -> int:
-    """Append rows given as plain values, as `append` does."""
-    return append(engine, [line(row) for row in rows])
 
 
 def append_loss(engine: "sqlalchemy.Engine", task: str, lost: int, why: str, source: str) -> None:
