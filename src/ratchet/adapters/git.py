@@ -56,7 +56,10 @@ def extract(repository: Path, commit: str, folder: Path) -> None:
     if packed is None:
         raise RatchetError(f"{repository}: git cannot write the files of commit {commit}; is the clone a partial one?")
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(folder, filter="data")
+        else:  # Python before 3.11.4; what git packs has none of the paths that it would refuse
+            archive.extractall(folder)
 
 
 def read(repository: Path, commit: str, path: str) -> str | None:
