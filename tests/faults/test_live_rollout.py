@@ -31,7 +31,7 @@ TERMS: dict[str, Any] = {"metric": "accuracy", "margin": 0.1, "minimum_rows": 60
 BETTER = {"models": ["xgboost"], "trials": 2, "folds": 2, "max_rounds": 60}
 SUBTLY, MARGIN = times(0.305, 0.28), times(0.05, 0.02)  # off the threshold: 0.13, or 0.09, less accuracy
 DEAD_S, BAKED_S = 6, 10  # a share stays for longer than silence is borne, so that a dead feed is told of in it
-PER_S, CALM_PER_S, TIMEOUT_S, LONGEST_S = 250, 40, 4, 120
+PER_S, CALM_PER_S, TIMEOUT_S, LONGEST_S = 250, 40, 4, 300
 GONE_S = 10.0  # from the look that aborts to the last request that reaches the challenger, at the most
 
 

@@ -504,6 +504,22 @@ def test_of_a_stop_by_hand_and_a_promotion_one_wins_and_the_other_is_told(config
         assert said["promote"] == "won"
 
 
+def test_a_stop_between_the_move_and_the_word_of_it_is_told_that_it_comes_too_late(
+    config: Path, look: Looker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_the_end(look)
+    finish = promotion._finish
+
+    def stopped(*about: Any) -> None:
+        with pytest.raises(RatchetError, match="too late: version 2 is in Production"):
+            underway.abort(Settings.from_env(), "small", "stop it")
+        finish(*about)
+
+    monkeypatch.setattr(promotion, "_finish", stopped)
+    promotion.promoted(moving.session(config))
+    assert now(look).state == DONE and moving.in_production(moving.session(config)) == [2]
+
+
 AT = "2026-05-03T14:00:00.000000Z"
 
 

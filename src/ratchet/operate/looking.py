@@ -59,6 +59,13 @@ class Ledger:
     stages: Mapping[int, str] = field(default_factory=dict)
     is_half_moved: bool = False
 
+    @staticmethod
+    def read(engine: "sqlalchemy.Engine", task: str) -> "Ledger":
+        """Return it as it is now."""
+        head = rollouts.ledger_head(engine, task)  # first: what comes meanwhile is read again
+        entries = [Entry.from_flat(row) for row in rollouts.ledger_rows(engine, task)]
+        return Ledger(head, history.stages(entries), bool(history.unfinished(entries)))
+
 
 @dataclass
 class Looker:
@@ -121,8 +128,7 @@ class Looker:
         """End a rollout whose versions were moved, by the ledger; return it then."""
         head = rollouts.ledger_head(self.engine, self.task)
         if head != self.ledger.head:
-            entries = [Entry.from_flat(row) for row in rollouts.ledger_rows(self.engine, self.task)]
-            self.ledger = Ledger(head, history.stages(entries), bool(history.unfinished(entries)))
+            self.ledger = Ledger.read(self.engine, self.task)
         stages, values = self.ledger.stages, dict[str, Any]()
         champion = next((number for number, stage in stages.items() if stage == PRODUCTION), None)
         if champion == found.challenger:

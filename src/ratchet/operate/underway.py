@@ -13,8 +13,9 @@ from ratchet.core import rollout as terms_of
 from ratchet.core.rollout import Judged
 from ratchet.core.verdict import ABORT
 from ratchet.errors import RatchetError, ServerError
-from ratchet.operate.looking import moment, who
+from ratchet.operate.looking import Ledger, moment, who
 from ratchet.settings import Settings
+from ratchet.stages import PRODUCTION
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -65,6 +66,8 @@ def _by_hand(
             return changed(engine, found, values, step)
         with database.lock(settings, f"promote-{task}"):  # until the move is made; nobody else then makes one
             found = under_way(engine, task)
+            if found.state == PROMOTING:
+                _require_unmoved(engine, found)
             return changed(engine, found, values, step, is_locked=True)
     except ServerError as error:
         if "permission denied" not in str(error):
@@ -74,6 +77,16 @@ def _by_hand(
         ) from None
     finally:
         engine.dispose()
+
+
+def _require_unmoved(engine: "sqlalchemy.Engine", found: Rollout) -> None:
+    """Raise RatchetError if a promotion has moved the versions already, and only did not say so yet."""
+    ledger = Ledger.read(engine, found.task)
+    if ledger.is_half_moved or ledger.stages.get(found.challenger) == PRODUCTION:
+        raise RatchetError(
+            f"{found.task}: too late: version {found.challenger} is in Production, or on its last steps there; nothing"
+            " was changed; go back with `ratchet rollback -c FILE`"
+        )
 
 
 def under_way(engine: "sqlalchemy.Engine", task: str) -> Rollout:
