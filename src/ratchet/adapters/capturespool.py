@@ -5,11 +5,13 @@ every FLUSH_S; another brings the segments to the database, first those that pro
 cannot be kept is counted, and the count is kept.
 """
 
+import os
 import random
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +30,7 @@ SEGMENT_BYTES = 2 * 2**20  # more is written before its time
 MOST_LINES = 2_000  # in one transaction
 FIRST_S, LONGEST_S = 0.2, 15.0  # between two tries
 SEND_S, TIDY_S = 0.1, 3_600
+GIVES_WAY = 10  # of 19
 REFUSED = "the database refused them"
 
 
@@ -167,6 +170,8 @@ class Spool:
         self.thrown, self.why = self.thrown + lines, why
 
     def _send_on(self) -> None:
+        with suppress(OSError):  # Linux: it gives way to whoever answers
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), GIVES_WAY)
         self._again(self._send_left_behind)
         tidied = None
         while not self.given_up.is_set():

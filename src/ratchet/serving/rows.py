@@ -119,8 +119,8 @@ class Reader:
         if len(cells) == 1 and self._fits(cells[0]):
             return cells
         faults: list[Fault] = []
-        for at, (name, (kind, required)) in enumerate(self.signature.inputs.items()):
-            column = [row[at] for row in cells]
+        columns = zip(self.signature.inputs.items(), zip(*cells, strict=True), strict=True)
+        for at, ((name, (kind, required)), column) in enumerate(columns):
             kinds = set(map(type, column))
             if kinds <= _PLAIN[kind] and not (required and NONE in kinds) and _is_finite(column, kinds):
                 continue
@@ -151,7 +151,7 @@ LARGE = 1e300
 _PLAIN: dict[str, set[type]] = {"number": {int, float, NONE}, "text": {str, NONE}}
 
 
-def _is_finite(column: list[Any], kinds: set[type]) -> bool:
+def _is_finite(column: Sequence[Any], kinds: set[type]) -> bool:
     """Whether no number among them is infinite or NaN, or an integer beyond them; where unsure, False."""
     if str in kinds:
         return True
