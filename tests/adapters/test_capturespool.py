@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from ratchet.adapters import capturespool
+from ratchet.adapters import capturesender, capturespool, segments
 from ratchet.adapters.captured import RefusedError
-from ratchet.adapters.capturespool import Sink, Spool
+from ratchet.adapters.capturesender import Sink
+from ratchet.adapters.capturespool import Spool
 from ratchet.adapters.segments import Segments
 from ratchet.errors import Away
 
@@ -78,8 +79,8 @@ def eventually(is_so: Callable[[], bool]) -> None:
 
 def killed(spool: Spool) -> None:
     """Have nothing more come of a spool, and let go of its lock, as if its process were gone."""
-    spool.given_up.set()
-    spool.sender.join()
+    spool.sender.given_up.set()
+    spool.sender.thread.join()
     spool.closing.set()
     spool.writer.join()
     spool.segments.owned.close()
@@ -119,7 +120,7 @@ def test_what_is_not_sent_at_the_end_is_sent_by_the_next_process(opened, databas
     second = opened()
     eventually(lambda: second.sent == 1)
     assert list(database.rows) == [b'"left"'] and not database.losses
-    assert (second.found, second.lost, second.waiting) == (1, 0, 0)
+    assert (second.sender.found, second.lost, second.waiting) == (1, 0, 0)
 
 
 def test_a_full_spool_loses_what_comes_and_counts_it(opened, database) -> None:
@@ -135,7 +136,7 @@ def test_a_full_spool_loses_what_comes_and_counts_it(opened, database) -> None:
     spool.append("again", 1)
     spool.close()
     assert database.lost == spool.lost == 101 - len(database.rows)
-    assert {why for _, why in database.losses.values()} == {capturespool.REASONS["full"]}
+    assert {why for _, why in database.losses.values()} == {segments.REASONS["full"]}
     assert len([text for text in database.told if "requests are not kept" in text]) < 5, "people are told, not flooded"
 
 
@@ -162,7 +163,7 @@ def test_one_that_is_odd_is_lost_alone(opened, database) -> None:
         spool.append(n, 1)
     spool.close()
     assert len(database.rows) == 9
-    assert list(database.losses.values()) == [(1, capturespool.REASONS["odd"])]
+    assert list(database.losses.values()) == [(1, segments.REASONS["odd"])]
 
 
 def test_lines_that_the_database_refuses_do_not_hold_up_the_others(opened, database) -> None:
@@ -172,7 +173,7 @@ def test_lines_that_the_database_refuses_do_not_hold_up_the_others(opened, datab
         spool.append("bad" if n in (13, 77) else n, 1)
     spool.close()
     assert len(database.rows) == 98 and database.lost == spool.lost == 2
-    assert {why for _, why in database.losses.values()} == {capturespool.REFUSED}
+    assert {why for _, why in database.losses.values()} == {capturesender.REFUSED}
 
 
 def test_a_disk_that_takes_no_more_loses_and_counts(opened, database, monkeypatch) -> None:
@@ -198,13 +199,13 @@ def test_two_processes_on_one_folder_keep_to_their_own(opened, database) -> None
     database.is_away = True
     first = opened()
     first.append("first", 1)
-    eventually(lambda: len(first.ready) == 1)
+    eventually(lambda: len(first.sender.ready) == 1)
     second = opened()
     second.append("second", 1)
-    eventually(lambda: len(second.ready) == 1)
+    eventually(lambda: len(second.sender.ready) == 1)
     database.is_away = False
     eventually(lambda: first.waiting == second.waiting == 0)
-    assert database.rows == {b'"first"': 1, b'"second"': 1} and not second.found
+    assert database.rows == {b'"first"': 1, b'"second"': 1} and not second.sender.found
 
 
 def test_a_torn_last_line_is_counted_and_the_others_are_kept(opened, database, tmp_path) -> None:
@@ -212,7 +213,7 @@ def test_a_torn_last_line_is_counted_and_the_others_are_kept(opened, database, t
     first = opened()
     for n in range(10):
         first.append(n, 1)
-    eventually(lambda: not first.queue and not first.lines and first.ready)
+    eventually(lambda: not first.queue and not first.lines and first.sender.ready)
     first._write = lambda: None
     first.append("never written", 1)
     killed(first)
@@ -224,7 +225,7 @@ def test_a_torn_last_line_is_counted_and_the_others_are_kept(opened, database, t
     eventually(lambda: database.lost == 2)
     second.close()
     assert len(database.rows) == 9
-    assert {why for _, why in database.losses.values()} == {capturespool.KILLED}
+    assert {why for _, why in database.losses.values()} == {segments.KILLED}
     assert second.lost == 2 and list((tmp_path / "spool").iterdir()) == []
 
 

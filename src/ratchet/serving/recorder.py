@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import captured
 from ratchet.adapters.capturekey import capture_key
-from ratchet.adapters.capturespool import FLUSH_S, MOST_BYTES, Sink, Spool
+from ratchet.adapters.capturesender import Sink
+from ratchet.adapters.capturespool import FLUSH_S, MOST_BYTES, Spool
 from ratchet.config import Task
 from ratchet.serving.routes import Call
 from ratchet.serving.sensitive import Sensitive
