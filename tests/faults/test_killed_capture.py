@@ -132,8 +132,9 @@ def test_sensitive_values_are_in_no_file_while_the_database_is_away(place: Path)
     lines = [line for file in left.glob("*.jsonl") for line in file.read_text().splitlines()]
     assert len(lines) == 100
     row = json.loads(lines[0])
-    assert set(row["inputs"]) == {"age", "place"} and len(row["inputs"]["place"]) == len(row["entity"]) == 64
-    assert row["answer"] == {"label": "No", "probability": 0.25}
+    inputs, answer = (json.loads(row[name]) for name in ("inputs", "answer"))
+    assert set(inputs) == {"age", "place"} and len(inputs["place"]) == len(row["entity"]) == 64
+    assert answer == {"label": "No", "probability": 0.25}
     assert nowhere(place)
     (place / "ratchet.db").rmdir()
     send_what_is_left(place)
