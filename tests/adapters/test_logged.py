@@ -9,6 +9,7 @@ from mlflow.entities import Metric
 
 from ratchet.adapters import models, tracking
 from ratchet.adapters.logged import log_model
+from ratchet.errors import ModelError
 from ratchet.settings import Settings
 from ratchet.steps.inputs import PACKAGE
 
@@ -27,6 +28,20 @@ def folder(tmp_path: Path) -> Path:
     (made / models.SCORER / "state.json").write_text("{}", encoding="utf-8")
     (made / models.ENTRY).write_text((PACKAGE / "serving" / "model.py").read_text(encoding="utf-8"), encoding="utf-8")
     return made
+
+
+def test_a_file_of_somebody_else_in_the_store_is_named(workplace: Path, folder: Path) -> None:
+    client = tracking.client(Settings.from_env())
+    experiment = client.create_experiment("small")
+    run_id = client.create_run(experiment).info.run_id
+    made = client.create_logged_model(experiment, "model", run_id)
+    place = Path(made.artifact_location.removeprefix("file://"))
+    (place / "artifacts").mkdir(parents=True)
+    (place / "artifacts" / "notes.txt").touch()
+    with pytest.raises(ModelError, match=r"artifacts/notes\.txt is in the store beside what was sent; remove it there"):
+        log_model(client, run_id, folder, ABOUT)
+    (place / "artifacts" / "notes.txt").unlink()
+    assert log_model(client, run_id, folder, ABOUT) == f"models:/{made.model_id}"
 
 
 @pytest.mark.parametrize("broken", IN_THE_WAY)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ratchet.adapters import copies, signatures
 from ratchet.adapters.models import DIGEST, ENTRY, MANIFEST, MODEL, SCORER, manifest_digest
 from ratchet.adapters.patience import made_once
-from ratchet.errors import Away
+from ratchet.errors import Away, ModelError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,7 +26,7 @@ def log_model(
     folder: holds the scorer's folder and the file that MLflow copies into the model and runs to load it, as SCORER and
     ENTRY; about: signature columns (`inputs`, `outputs`: name -> (type, required)), `params` of a request (name ->
     (type, default)), `requirements` and `metadata`; key: the private one that signs it.
-    Raises Away if it came back as another one.
+    Raises Away if it came back as another one, ModelError if the store holds files of somebody else in it.
     """
     run = client.get_run(run_id)
     if MODEL in run.data.tags:
@@ -42,9 +42,12 @@ def log_model(
         client.log_model_artifacts(made.model_id, str(saved))
         came = copies.copied(uri, Path(place) / "model")
         manifest = copies.digests(came)
-        if manifest != copies.digests(saved):
+        sent = copies.digests(saved)
+        if any(manifest.get(path) != digest for path, digest in sent.items()):
             raise Away(f"{uri}: what is in the store is not what was sent")
-        _joined(client, run, made)
+        if extra := sorted(manifest.keys() - sent.keys()):
+            raise ModelError(f"{uri}: {extra[0]} is in the store beside what was sent; remove it there, and try again")
+        _named_by_run(client, run, made)
         client.log_dict(run_id, manifest, MANIFEST)
         if key:
             signature = Path(place) / signatures.SIGNATURE
@@ -82,15 +85,16 @@ def _saved(made: Any, run_id: str, folder: Path, about: Mapping[str, Any], targe
     return target
 
 
-def _joined(client: "MlflowClient", run: Any, made: Any) -> None:
+def _named_by_run(client: "MlflowClient", run: Any, made: Any) -> None:
     """Have the run name the model as its own, and the model the run's metrics, as `mlflow.pyfunc.log_model` does.
 
-    That one cannot be called again: a run takes the same model once.
+    That one cannot be called again: a run takes the same model once. Here one whose way broke stays PENDING until then.
     """
     from mlflow.entities import LoggedModelOutput, Metric
 
     if made.model_id not in [output.model_id for output in (run.outputs.model_outputs if run.outputs else [])]:
-        client.log_outputs(run.info.run_id, [LoggedModelOutput(made.model_id, step=0)])
+        with made_once():
+            client.log_outputs(run.info.run_id, [LoggedModelOutput(made.model_id, step=0)])
     points = [point for name in run.data.metrics for point in client.get_metric_history(run.info.run_id, name)]
     client.log_batch(run.info.run_id, [
         Metric(p.key, p.value, p.timestamp, p.step, model_id=made.model_id, run_id=run.info.run_id)
