@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,16 @@ def test_the_files_of_a_commit_come_out_as_they_were_and_leave_the_repository_al
     assert git.holds(project, commit) and not git.holds(project, "0" * 40)
     with pytest.raises(RatchetError, match="cannot write the files of commit 000"):
         git.extract(project, "0" * 40, target.with_name("none"))
+
+
+def test_a_commit_that_leads_out_of_its_folder_is_refused_where_python_can(project: Path, tmp_path: Path) -> None:
+    (project / "away").symlink_to("/etc")
+    run(project, "add", "away")
+    run(project, "commit", "-m", "a link")
+    commit = asked(project / "src", "commit()")
+    if not hasattr(tarfile, "data_filter"):  # before 3.11.4 the link is a link
+        git.extract(project, commit, tmp_path / "code")
+        assert (tmp_path / "code" / "away").is_symlink()
+        return
+    with pytest.raises(RatchetError, match=f"commit {commit} is not written out: .*away"):
+        git.extract(project, commit, tmp_path / "code")

@@ -56,10 +56,13 @@ def extract(repository: Path, commit: str, folder: Path) -> None:
     if packed is None:
         raise RatchetError(f"{repository}: git cannot write the files of commit {commit}; is the clone a partial one?")
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        if hasattr(tarfile, "data_filter"):
-            archive.extractall(folder, filter="data")
-        else:  # Python before 3.11.4; what git packs has none of the paths that it would refuse
+        if not hasattr(tarfile, "data_filter"):  # Python before 3.11.4; git itself packs no path that leads outside
             archive.extractall(folder)
+            return
+        try:
+            archive.extractall(folder, filter="data")
+        except tarfile.TarError as error:
+            raise RatchetError(f"{repository}: commit {commit} is not written out: {error}") from None
 
 
 def read(repository: Path, commit: str, path: str) -> str | None:
