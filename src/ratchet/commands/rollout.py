@@ -1,5 +1,6 @@
 """The commands that let a version in on live traffic."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -83,10 +84,18 @@ def _by_hand(action: str, config: str, as_json: bool, comment: str) -> None:
     from ratchet.settings import Settings
     from ratchet.taskfile import load
 
-    found = getattr(operation, action)(Settings.from_env(), load(config).name, comment)
+    act = partial(getattr(operation, action), Settings.from_env(), load(config).name, comment)
+    try:
+        found, is_half_moved = act(), False
+    except operation.HalfMovedError:
+        is_half_moved = True
     from ratchet import console
     from ratchet.operate import settling
 
+    if is_half_moved:
+        with opened(config=config, as_json=as_json) as session:
+            settling.mend(session)
+        found = act()
     later = ""
     try:
         with opened(config=config, as_json=as_json) as session:

@@ -42,6 +42,21 @@ def settle(session: Session) -> int:
         engine.dispose()
 
 
+def mend(session: Session) -> None:
+    """End what a promotion that was killed in the middle of its move left, or declare it void.
+
+    Raises RatchetError where we may not append.
+    """
+    engine = captured.engine(session.settings)
+    try:
+        found = rollouts.newest(engine, session.task.name)
+    finally:
+        engine.dispose()
+    if found:
+        with moves.locked(session, _run(session, found)):
+            pass
+
+
 def settled(session: Session, engine: "sqlalchemy.Engine", entries: Sequence[Entry], run: Run) -> int:
     """Put on the ledger what is owed, under the lock of the model that the caller holds; return how many entries."""
     there = {entry.change.gates: entry.sequence for entry in entries if entry.change.action.startswith(ROLLOUT)}

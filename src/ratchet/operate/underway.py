@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import captured, database, rollouts
-from ratchet.adapters.rollouts import ABORTED, PAUSED, PROMOTING, RUNNING, Rollout, Step
+from ratchet.adapters.rollouts import ABORTED, PAUSED, PROMOTING, RUNNING, WAITING, Rollout, Step
+from ratchet.core import history
 from ratchet.core import rollout as terms_of
 from ratchet.core.rollout import Judged
 from ratchet.core.verdict import ABORT
 from ratchet.errors import RatchetError, ServerError
-from ratchet.operate.looking import Ledger, moment, who
+from ratchet.operate.looking import entries_of, moment, who
 from ratchet.settings import Settings
 from ratchet.stages import PRODUCTION
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 TRIES = 20  # against a controller that looks at the same time
+
+
+class HalfMovedError(RatchetError):
+    """Whether a version is in Production is known only once a move that was killed is mended."""
 
 
 def pause(settings: Settings, task: str, why: str) -> Rollout:
@@ -59,16 +64,20 @@ def _by_hand(
     settings: Settings, task: str, action: str, why: str, values: Callable[[Rollout], dict[str, Any]]
 ) -> Rollout:
     engine = captured.engine(settings)
+
+    def unmoved(found: Rollout) -> dict[str, Any]:
+        if found.state in (WAITING, PROMOTING):  # whoever promotes changes it before anything is moved
+            _require_unmoved(engine, found)
+        return values(found)
+
     try:
         found = under_way(engine, task)
         step = Step("", action, 0, why, who())
         if found.state != PROMOTING:
-            return changed(engine, found, values, step)
+            return changed(engine, found, unmoved, step)
         with database.lock(settings, f"promote-{task}"):  # until the move is made; nobody else then makes one
             found = under_way(engine, task)
-            if found.state == PROMOTING:
-                _require_unmoved(engine, found)
-            return changed(engine, found, values, step, is_locked=True)
+            return changed(engine, found, unmoved, step, is_locked=True)
     except ServerError as error:
         if "permission denied" not in str(error):
             raise
@@ -80,12 +89,18 @@ def _by_hand(
 
 
 def _require_unmoved(engine: "sqlalchemy.Engine", found: Rollout) -> None:
-    """Raise RatchetError if a promotion has moved the versions already, and only did not say so yet."""
-    ledger = Ledger.read(engine, found.task)
-    if ledger.is_half_moved or ledger.stages.get(found.challenger) == PRODUCTION:
+    """Raise RatchetError if the challenger is in Production by the ledger, HalfMovedError if that is not known."""
+    entries = entries_of(engine, found.task)
+    if history.stages(entries).get(found.challenger) == PRODUCTION:
         raise RatchetError(
-            f"{found.task}: too late: version {found.challenger} is in Production, or on its last steps there; nothing"
-            " was changed; go back with `ratchet rollback -c FILE`"
+            f"{found.task}: too late: version {found.challenger} is in Production; nothing was changed; go back with"
+            " `ratchet rollback -c FILE`"
+        )
+    moves = [half.change for half in history.unfinished(entries)]
+    if any((move.version, move.to_stage) == (found.challenger, PRODUCTION) for move in moves):
+        raise HalfMovedError(
+            f"{found.task}: the move of version {found.challenger} to Production was begun and not ended; nothing was"
+            " changed; a promoter's `ratchet rollout abort` first ends it, or declares it void"
         )
 
 
