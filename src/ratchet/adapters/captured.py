@@ -130,24 +130,24 @@ def append(engine: "sqlalchemy.Engine", lines: Sequence[bytes]) -> int:
 def line(row: Mapping[str, Any], begin: bytes = b"{") -> bytes:
     """Return a row as a line of JSON that both databases read: without NaN, NUL and half a character.
 
-    row: the fields of KINDS. inputs and answer are objects, or null; in the line they are texts of JSON, which a
-    database takes as they are. begin: how the line begins, with the fields that are not in the row (`shared`).
+    row and begin together have the fields of KINDS. row: inputs and answer are objects, or null; in the line they are
+    texts of JSON, which a database takes as they are. begin: what lines have in common (`beginning`).
     """
     try:
-        made = begin + _flat(row)[1:]
+        made = begin + _with_texts(row)[1:]
         if b"\\u0000" not in made:
             return made
     except ValueError:  # half a character, which JSON may hold and UTF-8 may not
         pass
-    return begin + _flat(_plain(row))[1:]
+    return begin + _with_texts(_plain(row))[1:]
 
 
-def shared(fields: Mapping[str, Any]) -> bytes:
+def beginning(fields: Mapping[str, Any]) -> bytes:
     """Return how lines begin that have these fields in common."""
     return _json(_plain(fields))[:-1] + b","
 
 
-def _flat(row: Mapping[str, Any]) -> bytes:
+def _with_texts(row: Mapping[str, Any]) -> bytes:
     inputs, answer = row["inputs"], row["answer"]
     return _json({**row, "inputs": None if inputs is None else _json(inputs),
                   "answer": None if answer is None else _json(answer)})  # fmt: skip

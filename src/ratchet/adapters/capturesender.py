@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 import threading
 import time
 from collections import deque
@@ -20,7 +21,7 @@ from ratchet.errors import ServerError
 MOST_LINES = 2_000  # in one transaction
 FIRST_S, LONGEST_S = 0.2, 15.0  # between two tries
 SEND_S, TIDY_S = 0.1, 3_600
-GIVES_WAY = 10  # of 19
+GIVES_WAY = 10  # of 19, to whoever answers requests
 REFUSED = "the database refused them"
 
 
@@ -54,8 +55,9 @@ class Sender:
         self.thread.start()
 
     def _send_on(self) -> None:
-        with suppress(OSError):  # Linux: it gives way to whoever answers
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), GIVES_WAY)
+        if sys.platform == "linux":  # where a thread has a priority of its own
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), GIVES_WAY)
         self._again(self._send_left_behind)
         tidied = None
         while not self.given_up.is_set():

@@ -104,7 +104,7 @@ class Recorder:
 
     def lines(self, call: Call) -> Iterator[bytes]:
         """Yield the lines of a call, one a row, as `captured.append` takes them; a call without rows has one."""
-        begin = captured.shared({
+        begin = captured.beginning({
             "task": self.task.name, "request_id": call.request_id, "version": call.version, "arm": call.arm,
             "at": captured.written(datetime.fromtimestamp(call.at, UTC)), "rollout": call.rollout,
             "status": call.status, "latency_ms": call.latency_ms,

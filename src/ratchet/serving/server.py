@@ -110,7 +110,7 @@ def run(door: Door, at: Listening, up: Callable[[str], None] = lambda url: None)
     end_s = max(END_S, ceil(1.5 * door.gateway.task.serving.timeout_s))  # a hanging challenger takes the half of it
     config = uvicorn.Config(
         build(door), http=Protocol, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
-        date_header=False, proxy_headers=False, backlog=4096, timeout_keep_alive=IDLE_S,
+        date_header=False, backlog=4096, timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=end_s,
     )  # fmt: skip
     with bound:
