@@ -50,7 +50,7 @@ def _about(model: Path) -> dict[str, Any]:
             "requirements": requirements, "metadata": dict(said.metadata)}  # fmt: skip
 
 
-def breaks(how: str) -> Change:
+def breaks(how: str, good_for: int = GOOD_FOR) -> Change:
     """After a few good calls its scoring code does this, in which `rows` and `scores` are known."""
 
     def change(scorer: Path) -> None:
@@ -58,7 +58,7 @@ def breaks(how: str) -> Change:
         source = file.read_text(encoding="utf-8")
         assert ANSWERS in source, "predict.py has changed: say where an answer is made"
         head, *rest = ANSWERS.split("\n", 1)
-        late = f"{head}\n        _calls.append(1)\n        if len(_calls) > {GOOD_FOR}:\n            {how}\n{rest[0]}"
+        late = f"{head}\n        _calls.append(1)\n        if len(_calls) > {good_for}:\n            {how}\n{rest[0]}"
         source = source.replace(ANSWERS, late).replace("def sigmoid", "_calls: list[int] = []\n\n\ndef sigmoid", 1)
         file.write_text(f"{source}\n\nimport time\n", encoding="utf-8")
 
@@ -66,6 +66,7 @@ def breaks(how: str) -> Change:
 
 
 ERRORS = breaks("if (rows['age'] > 35).any(): raise ValueError('an age it has never seen')")
+NEVER_WORKS = breaks("raise ValueError('it never worked')", good_for=0)
 HANGS = breaks("time.sleep(600)")
 SLOW = breaks("time.sleep(0.25)")
 NAN = breaks("scores = np.where(rows['age'].to_numpy() > 35, np.nan, scores)")

@@ -141,6 +141,24 @@ def test_a_challenger_is_taken_off_and_nobody_notices_when_it(how: str, live: Li
     shown(how, live, began, first)
 
 
+def test_a_challenger_that_never_works_gets_no_traffic_and_status_says_why(live: Live) -> None:
+    made = challengers.staged(live.at, challengers.NEVER_WORKS)
+    first = len(live.traffic.answers)
+    live.traffic.per_s = CALM_PER_S
+    rollout.start(live.at, made)
+    until(lambda: "the challenger does not answer: " in " ".join(live.now().reasons), LONGEST_S)
+    held = live.now()
+    print(f"never works: {held.verdict}, {held.reasons[0]!r}")
+    assert (held.state, held.percent, held.verdict) == (RUNNING, 5.0, HOLD)
+    assert held.reasons[0].endswith("the model answered 400: ValueError: it never worked")
+    status = run("ratchet", "rollout", "status", "-c", "small.yaml", cwd=live.place)
+    assert held.reasons[0] in status.stdout.replace("\n", " "), status.stdout
+    ended = run("ratchet", "rollout", "abort", "-c", "small.yaml", "--comment", "it never worked", cwd=live.place)
+    assert ended.returncode == 0, ended.stderr
+    assert {answer.arm for answer in live.traffic.answers[first:]} == {"champion"}
+    assert not [answer for answer in live.traffic.answers[first:] if answer.status != 200]
+
+
 def shown(how: str, live: Live, began: Rollout, first: int) -> None:
     """What has come of a rollout that was aborted, in figures, which must be right."""
     ended, calls, answers = live.now(), live.calls(began), live.traffic.answers[first:]

@@ -1,5 +1,6 @@
 """A rollout from its start to its end: what is let in, what is stopped, and what people and the ledger are told."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,16 +12,18 @@ from typing import Any
 import pytest
 import yaml
 
-from ratchet.adapters import captured, rollouts
+from ratchet.adapters import captured, registry, rollouts
 from ratchet.adapters.captured import Outcome
-from ratchet.adapters.rollouts import ABORTED, DONE, PAUSED, RUNNING, WAITING, Rollout
+from ratchet.adapters.rollouts import ABORTED, DONE, PAUSED, PROMOTING, RUNNING, WAITING, Rollout
 from ratchet.core import rollout as core
+from ratchet.core.ledger import INTENDED
 from ratchet.errors import RatchetError, ServerError
 from ratchet.operate import controller, promotion, underway
 from ratchet.operate.controller import Controller
 from ratchet.operate.looking import Looker
 from ratchet.settings import Settings
-from ratchet.steps import chronicle
+from ratchet.stages import PRODUCTION, PROMOTE
+from ratchet.steps import chronicle, moves
 from tests import moving, rolling
 from tests.adapters.capturing import append_rows, moment
 from tests.conftest import Told
@@ -193,13 +196,41 @@ def test_a_feed_that_falls_silent_holds(look: Looker, traffic: Traffic) -> None:
 def test_while_the_challenger_cannot_answer_nothing_is_stepped_up_and_status_says_why(
     config: Path, look: Looker, traffic: Traffic, ratchet: Say
 ) -> None:
-    look.silent = lambda number: f"the challenger does not answer: version {number} broke"
+    look.silence = lambda number: f"the challenger does not answer: version {number} broke"
     last, _ = until_over(look.look, traffic, Behaviour(right=0.95), most=3, count=1_000)
     assert (last.state, last.percent, last.verdict) == (RUNNING, 5, "hold")
     assert "the challenger does not answer: version 2 broke" in ratchet("rollout", "status", "-c", config).out
-    look.silent = lambda number: ""
+    watch = rolling.looker(Settings.from_env())  # it knows of no server, but reads what a gateway has said
+    traffic.send(now(look), 10)
+    assert watch.look().percent == 5  # type: ignore[union-attr]
+    assert "version 2 broke" in now(look).reasons[0]
+    later = datetime.now(UTC) + timedelta(seconds=60)  # that gateway is gone
+    traffic.send(now(look), 10)
+    assert watch.look(later).percent == 10  # type: ignore[union-attr]
+
+
+def test_a_challenger_that_answers_again_goes_on(look: Looker, traffic: Traffic) -> None:
+    look.silence = lambda number: "the challenger does not answer: it ended"
+    assert until_over(look.look, traffic, Behaviour(right=0.95), most=3, count=1_000)[0].percent == 5
+    look.silence = lambda number: ""
     traffic.send(now(look), 10)
     assert look.look().percent == 10  # type: ignore[union-attr]
+    assert now(look).silence == ""
+
+
+def test_a_promotion_that_waits_is_tried_again_after_its_challenger_was_silent(look: Looker, traffic: Traffic) -> None:
+    at, _ = until_over(look.look, traffic, Behaviour(right=0.95), count=1_500)
+    head = rollouts.ledger_head(look.engine, "small")
+    assert at.state == WAITING
+    assert rollouts.changed(look.engine, now(look), {"ledger_seen": head, "reasons": (controller.TRYING,)})
+    look.silence = lambda number: "the challenger does not answer: it ended"
+    traffic.send(now(look), 10)
+    held = look.look()
+    assert held is not None and (held.state, held.verdict, held.ledger_seen) == (WAITING, "hold", -1)
+    look.silence = lambda number: ""
+    traffic.send(now(look), 10)
+    after = look.look()
+    assert after is not None and controller._is_due(after, look)
 
 
 def test_while_the_database_is_away_the_share_stays_as_it_was(config: Path) -> None:
@@ -520,6 +551,30 @@ def test_a_stop_between_the_move_and_the_word_of_it_is_told_that_it_comes_too_la
     assert now(look).state == DONE and moving.in_production(moving.session(config)) == [2]
 
 
+@pytest.mark.parametrize("has_moved", [False, True])
+def test_a_stop_first_ends_what_a_killed_promotion_had_begun(
+    has_moved: bool, config: Path, look: Looker, ratchet: Say
+) -> None:
+    assert rollouts.changed(look.engine, at_the_end(look), {"state": PROMOTING})
+    at = moving.session(config)
+    with at.opened(PROMOTE) as run, moves.begun(at, run) as board:
+        version = registry.numbered(at.client, "small", 2)
+        chronicle.append(at, run, moves.change_of(version, PROMOTE, PRODUCTION, board.entries), INTENDED)
+        if has_moved:
+            registry.move(at.client, version, PRODUCTION)
+    with pytest.raises(underway.HalfMovedError, match="was begun and not ended; nothing was changed"):
+        underway.abort(Settings.from_env(), "small", "stop it")
+    told = ratchet("rollout", "abort", "-c", config, "--comment", "stop it")
+    if has_moved:
+        assert told.code != 0 and "too late: version 2 is in Production" in told.err
+        assert moving.in_production(at) == [2]
+        assert look.look().state == DONE  # type: ignore[union-attr]
+    else:
+        assert "is aborted at 0 %" in told.out, told.err
+        assert moving.in_production(at) == [1]
+    assert moving.whole(chronicle.entries(at))
+
+
 AT = "2026-05-03T14:00:00.000000Z"
 
 
@@ -535,6 +590,10 @@ def test_a_shadow_ends_with_a_report_and_is_never_promoted(staged: Path, workpla
         traffic.row(found, f"r{n}", f"e{n}", arm, n % 10 != 0 or arm == "champion", rolling.USUAL) | {"at": AT}
         for n in range(60) for arm in ("champion", "shadow")
     ])  # fmt: skip
+    look.silence = lambda number: "the challenger does not answer: it ended"
+    held = look.look()
+    assert held is not None and (held.state, held.reasons[0]) == (RUNNING, look.silence(2))
+    look.silence, look.judged_at = (lambda number: ""), -math.inf  # after a while
     after = look.look()
     assert after is not None
     assert after.state == DONE

@@ -179,5 +179,15 @@ def ask(url: str, body: dict[str, Any]) -> Any:
     except requests.RequestException as error:
         raise Away(f"{url}: the model did not answer: {type(error).__name__}") from None
     if answer.status_code != requests.codes.ok:
-        raise ServerError(f"{url}: the model answered {answer.status_code}: {answer.text[:300]}")
+        raise ServerError(f"{url}: the model answered {answer.status_code}: {_cause(answer)}")
     return answer.json()
+
+
+def _cause(answer: requests.Response) -> str:
+    """Return what went wrong in the model, which MLflow tells as the last line of a traceback."""
+    try:
+        said = answer.json()
+        lines = str(said.get("stack_trace") or said["message"]).strip().splitlines()
+    except (ValueError, KeyError, AttributeError):
+        lines = answer.text.strip().splitlines()
+    return lines[-1][:300] if lines else "without a word"

@@ -26,6 +26,7 @@ class Rollout:
     state: running; paused (by hand: the share stays, and no step is made); waiting (at 100 %, for its promotion);
     promoting (under the lock of the model); aborted, done. ledger_seen: the newest entry of the task's ledger when a
     promotion was refused, -1 if none was; revision: counts changes; run: of MLflow, where its plots are.
+    silence: why the challenger does not answer, as a gateway said it at silence_at; empty if it does.
     """
 
     task: str
@@ -46,6 +47,8 @@ class Rollout:
     reasons: tuple[str, ...] = ()
     updated_at: str = ""
     ledger_seen: int = -1
+    silence: str = ""
+    silence_at: str = ""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ class Verdict:
     """What is to be done, why, and what it rests on.
 
     more_rows: about how many more rows with an outcome, of both arms, would tell; None where they would not help.
+    silence: why the challenger does not answer at all; empty if it does.
     """
 
     verdict: str
@@ -74,6 +75,7 @@ class Verdict:
     slower: Finding
     missing: Finding
     more_rows: int | None = None
+    silence: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the same as plain values; what is not known is None."""
@@ -115,6 +117,14 @@ def judge(
         told = (f"about {more:,} more rows with an outcome would tell",) if more else ()
         return replace(found, reasons=(*waits, *told), more_rows=more)
     return replace(found, verdict=ADVANCE, reasons=(_said(terms, measure, found.look, "is not worse by the margin"),))
+
+
+def silenced(found: Verdict, silence: str) -> Verdict:
+    """Return a verdict that holds, unless it aborts, where the challenger does not answer at all, with the reason."""
+    if not silence or found.verdict == ABORT:
+        return found
+    waits = found.reasons if found.verdict == HOLD else ()
+    return replace(found, verdict=HOLD, reasons=(silence, *waits), silence=silence)
 
 
 def _unwell(terms: Rollout, found: Verdict) -> list[str]:

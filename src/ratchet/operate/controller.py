@@ -40,7 +40,7 @@ NOT_OURS = "our role may not append to the ledger: `ratchet rollout promote -c F
 class Controller:
     """Looks every so often. start, stop: of the thread; trial, entity: for whoever routes; problem: why it cannot look.
 
-    tell: hears what people ought to know, in one line, from the thread; silent: as of `Looker`.
+    tell: hears what people ought to know, in one line, from the thread; silence: as of `Looker`.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Controller:
         self.config, self.settings, self.tell, self.look_s = Path(config).absolute(), settings, tell, look_s
         self.task = load(config).name
         self.problem = ""
-        self.silent: Callable[[int], str] = lambda number: ""
+        self.silence: Callable[[int], str | None] = lambda number: None
         self.last: Rollout | None = None
         self._told: tuple[int, str, float] | None = None
         self._engine: sqlalchemy.Engine | None = None
@@ -120,7 +120,7 @@ class Controller:
     def look(self) -> Rollout | None:
         """Look once, and begin what is to be done by commands; return the rollout, None where none is under way."""
         if self._looker is None:
-            self._looker = Looker(self.settings, self.engine(), self.task, silent=self.silent)
+            self._looker = Looker(self.settings, self.engine(), self.task, silence=self.silence)
         found = self._looker.look()
         self._say(found)
         self.last = found

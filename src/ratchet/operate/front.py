@@ -102,7 +102,7 @@ def _looking(controller: Controller | None, supervisor: Supervisor) -> Iterator[
     if controller is None:
         yield
         return
-    controller.silent = supervisor.silent
+    controller.silence = supervisor.silence
     controller.start()
     try:
         yield

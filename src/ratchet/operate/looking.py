@@ -33,6 +33,7 @@ BATCHES, REST_S = 20, 0.002  # at one look, and between two of them, for whoever
 IDLE_S = 5.0  # where nothing has come, only the clock may change a verdict
 KEPT_S = 10.0  # looks are kept for the curve at most so often
 AT_ONCE_S = 0.05
+SILENCE_S = 30.0  # for so long what a gateway said of it holds for others
 LATER = "waits for its promotion"
 
 
@@ -51,6 +52,11 @@ def who() -> str:
     return process.user() or "somebody"
 
 
+def entries_of(engine: "sqlalchemy.Engine", task: str) -> list[Entry]:
+    """Return a task's ledger."""
+    return [Entry.from_flat(row) for row in rollouts.ledger_rows(engine, task)]
+
+
 @dataclass(frozen=True)
 class Ledger:
     """A task's ledger when it was read: its newest entry, who is in which stage, whether a move is half made."""
@@ -59,20 +65,13 @@ class Ledger:
     stages: Mapping[int, str] = field(default_factory=dict)
     is_half_moved: bool = False
 
-    @staticmethod
-    def read(engine: "sqlalchemy.Engine", task: str) -> "Ledger":
-        """Return it as it is now."""
-        head = rollouts.ledger_head(engine, task)  # first: what comes meanwhile is read again
-        entries = [Entry.from_flat(row) for row in rollouts.ledger_rows(engine, task)]
-        return Ledger(head, history.stages(entries), bool(history.unfinished(entries)))
-
 
 @dataclass
 class Looker:
     """Who looks at the rollout of a task, again and again.
 
-    is_behind: more has come than was read; is_half_moved: a promotion was killed in the middle of its move; silent:
-    says why a version cannot answer, empty where it can or nobody here knows.
+    is_behind: more has come than was read; is_half_moved: a promotion was killed in the middle of its move;
+    silence: why a version does not answer, empty if it does, None where nobody here knows.
     """
 
     settings: Settings
@@ -85,7 +84,7 @@ class Looker:
     ends_of: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     is_half_moved: bool = False
-    silent: Callable[[int], str] = lambda number: ""
+    silence: Callable[[int], str | None] = lambda number: None
 
     def look(self, now: datetime | None = None) -> Rollout | None:
         """Look once; return the rollout as it is then, None where none is under way.
@@ -104,11 +103,19 @@ class Looker:
         judged, has_come = self._known(found, terms)
         if not has_come and time.monotonic() - self.judged_at < IDLE_S:
             return found
-        said = self._said(found, terms, judged, now)
-        why = self.silent(found.challenger)
-        if why and said.verdict != ABORT:
-            said = replace(said, verdict=HOLD, reasons=(why, *(said.reasons if said.verdict == HOLD else ())))
+        found, silence = self._heard(found, now)
+        said = verdict.silenced(self._said(found, terms, judged, now), silence)
         return self._acted(found, terms, judged, said, now)
+
+    def _heard(self, found: Rollout, now: datetime) -> tuple[Rollout, str]:
+        """Return the rollout with what is known here of its challenger's silence, and that which holds for now.
+
+        Who knows, a gateway, puts it on record for those who do not, such as `ratchet rollout watch`.
+        """
+        known = self.silence(found.challenger)
+        if known is not None:
+            return replace(found, silence=known, silence_at=moment(now)), known
+        return found, found.silence if found.silence and seconds(found.silence_at, now) < SILENCE_S else ""
 
     def _said(self, found: Rollout, terms: Terms, judged: Judged, now: datetime) -> Verdict:
         """Return the verdict; the bounds that it tells are found anew from time to time, and for each step."""
@@ -128,7 +135,8 @@ class Looker:
         """End a rollout whose versions were moved, by the ledger; return it then."""
         head = rollouts.ledger_head(self.engine, self.task)
         if head != self.ledger.head:
-            self.ledger = Ledger.read(self.engine, self.task)
+            entries = entries_of(self.engine, self.task)
+            self.ledger = Ledger(head, history.stages(entries), bool(history.unfinished(entries)))
         stages, values = self.ledger.stages, dict[str, Any]()
         champion = next((number for number, stage in stages.items() if stage == PRODUCTION), None)
         if champion == found.challenger:
@@ -179,11 +187,14 @@ class Looker:
     def _acted(self, found: Rollout, terms: Terms, judged: Judged, said: Verdict, now: datetime) -> Rollout:
         """Put on record what is known and do what it says."""
         values: dict[str, Any] = {"judged": judged.as_json(), "verdict": said.verdict, "updated_at": moment(now),
-                                  "reasons": said.reasons}  # fmt: skip
+                                  "reasons": said.reasons, "silence": found.silence,
+                                  "silence_at": found.silence_at}  # fmt: skip
         did, more = _decided(found, terms, judged, said, now)
         values |= more
         if found.state == WAITING and not did and said.verdict == ADVANCE:  # on what it waits stays to be read
             values["reasons"] = found.reasons if found.verdict == ADVANCE else (LATER,)
+        if found.state == WAITING and said.verdict == HOLD:  # what it waited for is no longer told: it is tried again
+            values["ledger_seen"] = -1
         step = Step(moment(now), did, values.get("percent", found.percent), "; ".join(said.reasons), who())
         after = rollouts.changed(self.engine, found, values, step if did else None,
                                  self._kept(found, terms, judged, said, now, bool(did)))  # fmt: skip
@@ -214,7 +225,7 @@ def _decided(found: Rollout, terms: Terms, judged: Judged, said: Verdict, now: d
     """Return what is done, by the word of its step (empty: nothing), and what changes by it."""
     if said.verdict == ABORT:
         return "abort", {"state": ABORTED, "percent": 0.0}
-    if found.state == PAUSED:
+    if found.state == PAUSED or said.silence:
         return "", {}
     if terms.rollout.shadow:
         return _of_shadow(found, terms, judged, now)

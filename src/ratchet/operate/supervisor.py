@@ -99,12 +99,13 @@ class Supervisor:
         """The version that the registry wants."""
         return self._champion.number if self._champion else None
 
-    def silent(self, number: int) -> str:
-        """Why a challenger does not answer, in words; empty if it does, or was not tried yet."""
+    def silence(self, number: int) -> str | None:
+        """Why a challenger does not answer, in words; empty if it does, None while it is not known."""
         with self._lock:
             keeper = self._keepers.get(number)
-        fault = keeper.fault if keeper else None
-        return f"the challenger does not answer: {told(fault) or repr(fault)}" if fault else ""
+        if keeper and keeper.fault:
+            return f"the challenger does not answer: {told(keeper.fault) or repr(keeper.fault)}"
+        return "" if keeper and keeper.backend else None
 
     def changed(self) -> None:
         """A server is up or has ended: say who answers, at once."""

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("percent", sa.Double, nullable=False),
         *(text(name) for name in ("share_since", "judged", "verdict", "reasons", "updated_at")),
         sa.Column("ledger_seen", sa.BigInteger, nullable=False, server_default="-1"),
+        *(text(name) for name in ("silence", "silence_at")),
         sqlite_autoincrement=True,
     )
     is_open = sa.text("state NOT IN ('aborted', 'done')")
