@@ -310,6 +310,25 @@ def test_outcomes_that_come_late_twice_or_corrected_count_as_they_are_now(look: 
     assert len(names) == by_waves.seen.awaited.rows("challenger")
 
 
+def test_what_came_while_it_was_looked_counts_at_one_share_whatever_comes_true_later(
+    look: Looker, traffic: Traffic
+) -> None:
+    found, began = now(look), datetime.now(UTC)
+    traffic.with_outcomes = 0.5
+    traffic.send(found, 3_000, Behaviour(right=0.95))
+    assert look.look(began).percent == 10  # type: ignore[union-attr]
+    names = traffic.draw.sample([f"r{traffic.seed}-{n}" for n in range(3_000)], 600)
+    told = [Outcome(traffic.draw.choice([0, 1]), datetime.now(UTC), request_id=name, row=0) for name in names]
+    captured.append_outcomes(look.engine, "small", told)
+    traffic.send(now(look), 500)
+    look.look()
+    by_looks = judged(look)
+    at_once = look._known(found, core.thaw(found.terms))[0]
+    assert by_looks.seen.outcomes == at_once.seen.outcomes
+    assert by_looks.seen.awaited == at_once.seen.awaited
+    assert by_looks.seen.outcomes.rows_at("challenger", 5.0) > 50
+
+
 def test_outcomes_of_entities_in_any_order_count_as_if_all_had_come_at_once(look: Looker, traffic: Traffic) -> None:
     found, draw = now(look), traffic.draw
     for wave in range(8):

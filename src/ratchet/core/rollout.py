@@ -89,7 +89,8 @@ class Judged:
     """What is known. place: the numbers of the last request and outcome in it; made: arm -> decision -> how often.
 
     times: arm -> (calls, ms in all); corrected: outcomes that were known otherwise before; agreed: (pairs of champion
-    and shadow that answer alike, pairs); heard_at: when the last outcome came, empty before the first.
+    and shadow that answer alike, pairs); heard_at: when the last outcome came, empty before the first;
+    newest: when the newest request in it came.
     """
 
     seen: Seen
@@ -99,6 +100,7 @@ class Judged:
     corrected: int = 0
     agreed: tuple[int, int] = (0, 0)
     heard_at: str = ""
+    newest: str = ""
 
     def as_json(self) -> str:
         """Return it as JSON."""

@@ -21,7 +21,8 @@ from ratchet.adapters.rollouts import ENDED, PROMOTING, WAITING, Rollout
 from ratchet.core import rollout as terms_of
 from ratchet.core.verdict import ADVANCE
 from ratchet.errors import RatchetError
-from ratchet.operate.looking import LATER, Looker
+from ratchet.operate.deciding import LATER
+from ratchet.operate.looking import Looker
 from ratchet.serving.routes import Trial
 from ratchet.settings import Settings
 from ratchet.taskfile import load
@@ -113,8 +114,10 @@ class Controller:
                     self.tell(f"rollout: held, {error}")
                 self.problem = str(error)
             except Exception as error:  # noqa: BLE001  whoever answers requests goes on
-                self.problem = f"{type(error).__name__}: {error}"
-                self.tell(f"rollout: held, {self.problem}")
+                said = f"{type(error).__name__}: {error}"
+                if self.problem != said:
+                    self.tell(f"rollout: held, {said}")
+                self.problem = said
             self._stop.wait(self.look_s / 10 if behind else self.look_s)
 
     def look(self) -> Rollout | None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from ratchet.adapters import rollouts
@@ -25,9 +26,10 @@ class Shares:
 
     @classmethod
     def of(cls, engine: "sqlalchemy.Engine", found: Rollout, terms: Terms) -> "Shares":
-        """Return those of a rollout."""
+        """Return those of a rollout. A step is never before another that was made earlier, whatever a clock says."""
         steps = rollouts.steps(engine, found.id)
-        return cls(tuple(step.at for step in steps), tuple(step.percent for step in steps), terms.rollout.shadow)
+        began = accumulate((step.at for step in steps), max)
+        return cls(tuple(began), tuple(step.percent for step in steps), terms.rollout.shadow)
 
     def at(self, when: str) -> float:
         """Return the challenger's share at a time; of a shadow it counts as half."""
@@ -55,4 +57,6 @@ def counted(judged: Judged, terms: Terms, came: Arrived, shares: Shares) -> Judg
         [row.label for row in rows], [row.former for row in rows], [row.is_new for row in rows]))  # fmt: skip
     judged = rollout.with_pairs(judged, terms, came.pairs)
     heard = max((row.received_at for row in rows if row.received_at), default="")
-    return replace(judged, place=(came.to.requests, came.to.outcomes), heard_at=max(judged.heard_at, heard))
+    newest = max([judged.newest, *(call.at for call in calls), *(row.at for row in rows)])
+    return replace(judged, place=(came.to.requests, came.to.outcomes), heard_at=max(judged.heard_at, heard),
+                   newest=newest)  # fmt: skip

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from ratchet.adapters import arrivals, captured, database, process, rollouts
 from ratchet.adapters.joined import Place
-from ratchet.adapters.rollouts import ABORTED, DONE, PAUSED, PROMOTING, RUNNING, WAITING, Looked, Rollout, Step
+from ratchet.adapters.rollouts import ABORTED, DONE, PROMOTING, WAITING, Looked, Rollout, Step
 from ratchet.core import history, rollout, verdict
 from ratchet.core.ledger import Entry
 from ratchet.core.rollout import Judged, Terms
-from ratchet.core.sequential import CHALLENGER, CHAMPION
 from ratchet.core.verdict import ABORT, ADVANCE, HOLD, Verdict
 from ratchet.errors import Away
 from ratchet.operate import counting
 from ratchet.operate.counting import Shares
+from ratchet.operate.deciding import LATER, decided, share_begins
 from ratchet.settings import Settings
 from ratchet.stages import PRODUCTION, STAGING
 
@@ -34,7 +34,6 @@ IDLE_S = 5.0  # where nothing has come, only the clock may change a verdict
 KEPT_S = 10.0  # looks are kept for the curve at most so often
 AT_ONCE_S = 0.05
 SILENCE_S = 30.0  # for so long what a gateway said of it holds for others
-LATER = "waits for its promotion"
 
 
 def moment(at: datetime) -> str:
@@ -125,7 +124,7 @@ class Looker:
         self.judged_at = time.monotonic()
         if self.judged_at - self.ends_at < KEPT_S and self.ends_of == found.id:
             said = judge(self.ends)
-            if not _decided(found, terms, judged, said, now)[0]:
+            if not decided(found, terms, judged, said, now)[0]:
                 return said
         said = judge()
         self.ends, self.ends_at, self.ends_of = (said.look.low, said.look.high), self.judged_at, found.id
@@ -189,13 +188,16 @@ class Looker:
         values: dict[str, Any] = {"judged": judged.as_json(), "verdict": said.verdict, "updated_at": moment(now),
                                   "reasons": said.reasons, "silence": found.silence,
                                   "silence_at": found.silence_at}  # fmt: skip
-        did, more = _decided(found, terms, judged, said, now)
+        did, more = decided(found, terms, judged, said, now)
         values |= more
+        at = moment(share_begins(judged.newest, now) if did == "step" else now)
+        if did == "step":
+            values["share_since"] = at
         if found.state == WAITING and not did and said.verdict == ADVANCE:  # on what it waits stays to be read
             values["reasons"] = found.reasons if found.verdict == ADVANCE else (LATER,)
         if found.state == WAITING and said.verdict == HOLD:  # what it waited for is no longer told: it is tried again
             values["ledger_seen"] = -1
-        step = Step(moment(now), did, values.get("percent", found.percent), "; ".join(said.reasons), who())
+        step = Step(at, did, values.get("percent", found.percent), "; ".join(said.reasons), who())
         after = rollouts.changed(self.engine, found, values, step if did else None,
                                  self._kept(found, terms, judged, said, now, bool(did)))  # fmt: skip
         return after or found
@@ -219,32 +221,3 @@ class Looker:
         known = not math.isnan(look.difference)
         middle, low, high = ((each * unit if known else None) for each in (look.difference, look.low, look.high))
         return Looked(moment(now), found.percent, *rows, middle, low, high, said.verdict)
-
-
-def _decided(found: Rollout, terms: Terms, judged: Judged, said: Verdict, now: datetime) -> tuple[str, dict[str, Any]]:
-    """Return what is done, by the word of its step (empty: nothing), and what changes by it."""
-    if said.verdict == ABORT:
-        return "abort", {"state": ABORTED, "percent": 0.0}
-    if found.state == PAUSED or said.silence:
-        return "", {}
-    if terms.rollout.shadow:
-        return _of_shadow(found, terms, judged, now)
-    if said.verdict != ADVANCE or found.state != RUNNING:
-        return "", {}
-    here, needed = judged.seen.outcomes.rows_at(CHALLENGER, found.percent), terms.rollout.minimum_rows
-    if here < needed:  # what earlier shares have told is not enough for this one
-        return "", {"verdict": HOLD, "reasons": (f"{here:,} of {needed:,} rows with an outcome at this share",)}
-    after = terms.after(found.percent)
-    if after is None:
-        return "", {"state": WAITING, "reasons": (LATER,)}
-    return "step", {"percent": after, "share_since": moment(now)}
-
-
-def _of_shadow(found: Rollout, terms: Terms, judged: Judged, now: datetime) -> tuple[str, dict[str, Any]]:
-    """A shadow that has been well for long enough has said all that it can say."""
-    rows = min(judged.seen.calls.whole.rows(arm) for arm in (CHAMPION, CHALLENGER))
-    if rows < terms.rollout.minimum_rows or seconds(found.share_since, now) < terms.rollout.bake_s:
-        return "", {}
-    same, pairs = judged.agreed
-    agrees = f"it answers {same / pairs:.1%} of {pairs:,} rows like the champion" if pairs else "no row was compared"
-    return "done", {"state": DONE, "reasons": (f"{rows:,} calls of the shadow without a fault; {agrees}",)}
