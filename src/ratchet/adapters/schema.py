@@ -23,7 +23,7 @@ APPENDED = {"ledger", "deliveries"}  # to which a promoter appends
 READ_ONLY = {OURS, OPTUNAS, "version_info", "ledger_0001"}
 # A gateway's controller moves a rollout, and may not change by what it is judged.
 ROLLOUT = ("SELECT, UPDATE (revision, state, percent, share_since, judged, verdict, reasons, updated_at,"
-           " ledger_seen)")  # fmt: skip
+           " ledger_seen, silence, silence_at)")  # fmt: skip
 CAPTURED = {"requests", "outcomes", "capture_losses"}  # to which the gateway appends, and which it empties in time
 
 
