@@ -86,6 +86,13 @@ def looker(settings: Settings, task: str = "small") -> Looker:
     return Looker(settings, captured.engine(settings), task)
 
 
+def looked(at: Looker, when: datetime | None = None) -> Rollout:
+    """Look once at a rollout that is under way; how it is then."""
+    found = at.look(when)
+    assert found is not None
+    return found
+
+
 def until_over(
     look: Callable[[], Rollout | None], traffic: Traffic, challenger: Behaviour, most: int = 40, count: int = 400
 ) -> tuple[Rollout, int]:

@@ -13,6 +13,7 @@ import pytest
 
 from ratchet import cli
 from tests.conftest import ROOT, Told
+from tests.end_to_end.commands import settle
 
 HEAVY = {"mlflow", "optuna", "pandas", "numpy", "sklearn", "xgboost", "duckdb", "pydantic"}
 TASK = "name: small\ndata:\n  sources: {rows: {uris: [rows.csv]}}\n  target: left\n"
@@ -22,9 +23,8 @@ Say = Callable[..., Told]
 @pytest.fixture
 def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
     """Run a command in this process, in a folder without a store: for what ends before a store is needed."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("MLFLOW_TRACKING_URI", "RATCHET_DATABASE_URL", "RATCHET_DATA"):
-        monkeypatch.delenv(name, raising=False)
+    settle(monkeypatch, tmp_path)
+    monkeypatch.delenv("RATCHET_DATA", raising=False)
     Path("task.yaml").write_text(TASK, encoding="utf-8")
 
     def call(*words: object) -> Told:

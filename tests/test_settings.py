@@ -6,13 +6,13 @@ import pytest
 
 from ratchet.errors import ConfigError
 from ratchet.settings import Settings, masked, upstreams
+from tests.end_to_end.commands import settle
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("MLFLOW_TRACKING_URI", "RATCHET_DATABASE_URL", "RATCHET_DATA"):
-        monkeypatch.delenv(name, raising=False)
+    settle(monkeypatch, tmp_path)
+    monkeypatch.delenv("RATCHET_DATA", raising=False)
     return tmp_path
 
 

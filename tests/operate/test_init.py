@@ -19,6 +19,7 @@ from ratchet.errors import ConfigError, DataError
 from ratchet.operate.init import draft
 from ratchet.settings import Settings
 from ratchet.taskfile import load
+from tests.end_to_end.commands import settle
 
 ROWS = 60
 SENTENCE = "we called the customer about the bill and were told to call again"
@@ -31,9 +32,8 @@ Write = Callable[..., str]
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Write columns into a CSV file of the working folder."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("MLFLOW_TRACKING_URI", "RATCHET_DATABASE_URL", "RATCHET_DATA"):
-        monkeypatch.delenv(name, raising=False)
+    settle(monkeypatch, tmp_path)
+    monkeypatch.delenv("RATCHET_DATA", raising=False)
 
     def put(columns: dict[str, list[Any]], name: str = "customers.csv") -> str:
         with Path(name).open("w", encoding="utf-8", newline="") as file:

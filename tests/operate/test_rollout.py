@@ -28,7 +28,7 @@ from tests import moving, rolling
 from tests.adapters.capturing import append_rows, moment
 from tests.conftest import Told
 from tests.end_to_end.commands import run, start
-from tests.rolling import Behaviour, Traffic, until_over
+from tests.rolling import Behaviour, Traffic, looked, until_over
 
 Say = Callable[..., Told]
 
@@ -202,11 +202,11 @@ def test_while_the_challenger_cannot_answer_nothing_is_stepped_up_and_status_say
     assert "the challenger does not answer: version 2 broke" in ratchet("rollout", "status", "-c", config).out
     watch = rolling.looker(Settings.from_env())  # it knows of no server, but reads what a gateway has said
     traffic.send(now(look), 10)
-    assert watch.look().percent == 5  # type: ignore[union-attr]
+    assert looked(watch).percent == 5
     assert "version 2 broke" in now(look).reasons[0]
     later = datetime.now(UTC) + timedelta(seconds=60)  # that gateway is gone
     traffic.send(now(look), 10)
-    assert watch.look(later).percent == 10  # type: ignore[union-attr]
+    assert looked(watch, later).percent == 10
 
 
 def test_a_challenger_that_answers_again_goes_on(look: Looker, traffic: Traffic) -> None:
@@ -214,7 +214,7 @@ def test_a_challenger_that_answers_again_goes_on(look: Looker, traffic: Traffic)
     assert until_over(look.look, traffic, Behaviour(right=0.95), most=3, count=1_000)[0].percent == 5
     look.silence = lambda number: ""
     traffic.send(now(look), 10)
-    assert look.look().percent == 10  # type: ignore[union-attr]
+    assert looked(look).percent == 10
     assert now(look).silence == ""
 
 
@@ -316,7 +316,7 @@ def test_what_came_while_it_was_looked_counts_at_one_share_whatever_comes_true_l
     found, began = now(look), datetime.now(UTC)
     traffic.with_outcomes = 0.5
     traffic.send(found, 3_000, Behaviour(right=0.95))
-    assert look.look(began).percent == 10  # type: ignore[union-attr]
+    assert looked(look, began).percent == 10
     names = traffic.draw.sample([f"r{traffic.seed}-{n}" for n in range(3_000)], 600)
     told = [Outcome(traffic.draw.choice([0, 1]), datetime.now(UTC), request_id=name, row=0) for name in names]
     captured.append_outcomes(look.engine, "small", told)
@@ -386,7 +386,7 @@ def test_it_is_paused_resumed_and_aborted_by_hand(config: Path, look: Looker, tr
     assert (last.state, last.percent, last.verdict) == (PAUSED, 5, "advance"), "no step is made"
     assert ratchet("rollout", "resume", "-c", config).code == 0
     traffic.send(now(look), 10)
-    assert look.look().percent == 10  # type: ignore[union-attr]
+    assert looked(look).percent == 10
     assert "give a reason with --comment" in ratchet("rollout", "abort", "-c", config).err
     assert "is aborted at 0 %" in ratchet("rollout", "abort", "-c", config, "--comment", "a complaint").out
     assert "no rollout is under way; the last one, 1, is aborted: a complaint" in ratchet(
@@ -587,7 +587,7 @@ def test_a_stop_first_ends_what_a_killed_promotion_had_begun(
     if has_moved:
         assert told.code != 0 and "too late: version 2 is in Production" in told.err
         assert moving.in_production(at) == [2]
-        assert look.look().state == DONE  # type: ignore[union-attr]
+        assert looked(look).state == DONE
     else:
         assert "is aborted at 0 %" in told.out, told.err
         assert moving.in_production(at) == [1]

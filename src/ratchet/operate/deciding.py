@@ -11,6 +11,11 @@ from ratchet.core.verdict import ABORT, ADVANCE, HOLD, Verdict
 LATER = "waits for its promotion"
 
 
+def seconds(since: str, now: datetime) -> float:
+    """Return how long ago a written moment was."""
+    return (now - datetime.fromisoformat(since)).total_seconds()
+
+
 def decided(found: Rollout, terms: Terms, judged: Judged, said: Verdict, now: datetime) -> tuple[str, dict[str, Any]]:
     """Return what is done, by the word of its step (empty: nothing), and what changes by it."""
     if said.verdict == ABORT:
@@ -38,10 +43,7 @@ def share_begins(newest: str, now: datetime) -> datetime:
 def _of_shadow(found: Rollout, terms: Terms, judged: Judged, now: datetime) -> tuple[str, dict[str, Any]]:
     """A shadow that has been well for long enough has said all that it can say."""
     rows = min(judged.seen.calls.whole.rows(arm) for arm in (CHAMPION, CHALLENGER))
-    if (
-        rows < terms.rollout.minimum_rows
-        or (now - datetime.fromisoformat(found.share_since)).total_seconds() < terms.rollout.bake_s
-    ):
+    if rows < terms.rollout.minimum_rows or seconds(found.share_since, now) < terms.rollout.bake_s:
         return "", {}
     same, pairs = judged.agreed
     agrees = f"it answers {same / pairs:.1%} of {pairs:,} rows like the champion" if pairs else "no row was compared"

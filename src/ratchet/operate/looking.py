@@ -22,7 +22,7 @@ from ratchet.core.verdict import ABORT, ADVANCE, HOLD, Verdict
 from ratchet.errors import Away
 from ratchet.operate import counting
 from ratchet.operate.counting import Shares
-from ratchet.operate.deciding import LATER, decided, share_begins
+from ratchet.operate.deciding import LATER, decided, seconds, share_begins
 from ratchet.settings import Settings
 from ratchet.stages import PRODUCTION, STAGING
 
@@ -39,11 +39,6 @@ SILENCE_S = 30.0  # for so long what a gateway said of it holds for others
 def moment(at: datetime) -> str:
     """Return a time as the tables have it."""
     return captured.written(at)
-
-
-def seconds(since: str, now: datetime) -> float:
-    """Return how long ago a written moment was."""
-    return (now - datetime.fromisoformat(since)).total_seconds()
 
 
 def who() -> str:
