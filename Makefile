@@ -46,6 +46,7 @@ bench: setup  ## every figure of the README and docs/benchmarks.md, each beside 
 	@python benchmarks/rollout.py
 	@python benchmarks/tracking.py
 	@python benchmarks/tasks.py
+	@python benchmarks/public_sets.py
 	@python benchmarks/quality.py
 	@python benchmarks/search.py --plot docs/images/search.png
 	@python benchmarks/search_profile.py
