@@ -13,7 +13,7 @@ from ratchet.adapters.registry import Version
 from ratchet.config import override
 from ratchet.console import Quiet
 from ratchet.core.ledger import Entry
-from ratchet.operate import rollback
+from ratchet.operate import rollback, withdraw
 from ratchet.settings import Settings
 from ratchet.stages import PRODUCTION, PROMOTE, STAGING
 from ratchet.steps import chronicle, moves
@@ -74,9 +74,14 @@ def promote(at: Session, number: int, to: str = PRODUCTION, seen: int | None = N
     return registry.numbered(at.client, at.task.name, number)
 
 
-def back(at: Session, number: int | None = None) -> int:
+def back(at: Session, number: int | None = None, why: str = "") -> int:
     """Roll back; the number of the version that is the champion now."""
-    return rollback.rollback(at, number)[1].number
+    return rollback.rollback(at, number, why)[1].number
+
+
+def withdrawn(at: Session, reason: str = "it approves everybody") -> int:
+    """Withdraw the champion; its number."""
+    return withdraw.withdraw(at, reason).version.number
 
 
 def stages(at: Session) -> dict[int, tuple[str, tuple[str, ...]]]:

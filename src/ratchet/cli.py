@@ -25,9 +25,9 @@ def cli() -> None:
 
 
 for command in (steps.run, steps.preprocess, steps.train, steps.evaluate, steps.promote, steps.score, operate.serve,
-                operate.key, operate.rollback, ledger.approve, ledger.refuse, ledger.reconcile, ledger.ledger,
-                operate.status, operate.init, review.reproduce, review.diff, review.fit, team.stack, team.doctor,
-                team.migrate, team.backup, team.restore, captured.captured, rollout.rollout,
+                operate.key, operate.rollback, ledger.withdraw, ledger.approve, ledger.refuse, ledger.reconcile,
+                ledger.ledger, operate.status, operate.init, review.reproduce, review.diff, review.fit, team.stack,
+                team.doctor, team.migrate, team.backup, team.restore, captured.captured, rollout.rollout,
                 config.config):  # fmt: skip
     cli.add_command(command)
 

@@ -6,6 +6,7 @@ NONE, STAGING, PRODUCTION, ARCHIVED = "None", "Staging", "Production", "Archived
 CHALLENGER, CHAMPION = "challenger", "champion"
 ALIASES: Mapping[str, str] = {STAGING: CHALLENGER, PRODUCTION: CHAMPION}  # one version at a time is in each of these
 PROMOTE, ROLLBACK, REVERT, ADOPT, APPROVE, REFUSE = "promote", "rollback", "revert", "adopt", "approve", "refuse"
+WITHDRAW = "withdraw"  # the champion leaves Production, and nothing takes its place
 
 # Which command makes a move. A version that was champion comes back by `rollback` alone; a challenger that another
 # one took the place of may try again.
@@ -14,6 +15,7 @@ MOVES: Mapping[tuple[str, str], str] = {
     (STAGING, PRODUCTION): PROMOTE,
     (ARCHIVED, STAGING): PROMOTE,
     (ARCHIVED, PRODUCTION): ROLLBACK,
+    (PRODUCTION, ARCHIVED): WITHDRAW,
 }
 
 # What a rollout puts on the ledger; no version moves by it.

@@ -19,6 +19,8 @@ from ratchet.core.history import (
     stages,
     unfinished,
     until,
+    vacancy,
+    withdrawal,
 )
 from ratchet.core.ledger import DONE, FIRST, INTENDED, VOID, Change, Entry, Who
 
@@ -68,6 +70,31 @@ def test_a_rollback_leads_to_whom_the_champion_took_the_place_of_when_it_was_pro
     assert [former(entries[:end], champion) for end, champion in ((1, 1), (2, 2), (3, 1), (4, 3))] == [None, 1, None, 1]
     assert champions(entries) == {1, 2, 3}
     assert bringer(entries, 1, "Production").sequence == 3
+
+
+def test_production_is_empty_from_a_withdrawal_until_a_version_comes_there():
+    entries = [
+        entry(1, 1),
+        entry(2, 2, replaced=1),
+        entry(3, 2, "withdraw", "Archived", INTENDED),
+        entry(4, 2, "withdraw", "Archived", intent=3),
+        entry(5, 3, to="Staging"),
+        entry(6, 3),
+    ]
+    assert [bool(vacancy(entries[:end])) for end in range(7)] == [False] * 4 + [True, True, False]
+    assert vacancy(entries[:5]).sequence == 4
+    assert vacancy(entries[:3], count_begun=True).sequence == 3, "the registry shows that it has left already"
+    void = entry(4, 2, "withdraw", "Archived", VOID, intent=3)
+    assert vacancy([*entries[:3], void], count_begun=True) is None
+    assert stages(entries[:4]) == {1: "Archived", 2: "Archived"}
+    adopted = [entry(1, 1), entry(2, 1, "adopt", "Archived")]
+    assert vacancy(adopted).sequence == 2
+
+
+def test_a_version_counts_as_withdrawn_until_it_comes_to_production_again():
+    entries = [entry(1, 1), entry(2, 1, "withdraw", "Archived"), entry(3, 2), entry(4, 1, "rollback", replaced=2)]
+    assert [bool(withdrawal(entries[:end], 1)) for end in range(5)] == [False, False, True, True, False]
+    assert withdrawal(entries, 2) is None
 
 
 # ---------------------------------------------------------------- reviews

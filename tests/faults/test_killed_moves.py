@@ -46,6 +46,15 @@ def goes_back(at: Any) -> None:
     moving.back(at)
 
 
+def withdraws(at: Any) -> None:
+    moving.withdrawn(at)
+
+
+def withdraws_again(at: Any) -> None:
+    if moving.in_production(at):
+        withdraws(at)
+
+
 def reverts(at: Any) -> None:
     moving.edited(at, 3, "Production", archive=True)
     reconcile.reconcile(at, "revert")
@@ -101,11 +110,14 @@ def champion(place: Path) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("move", "after", "how"), [(promotes, 3, "look"), (goes_back, 1, "look"), (reverts, 2, "revert")]
+    ("move", "after", "how"),
+    [(promotes, 3, "look"), (goes_back, 1, "look"), (reverts, 2, "revert"), (withdraws, None, "look")],
 )
 def test_a_kill_at_any_step_leaves_one_champion_and_the_next_command_mends_the_rest(
-    move: Callable[[Any], None], after: int, how: str, begun: Path, tmp_path: Path
+    move: Callable[[Any], None], after: int | None, how: str, begun: Path, tmp_path: Path
 ) -> None:
+    """A withdrawal leaves the champion that it is about, or none."""
+
     def tried(moment: int) -> Path:
         place = tmp_path / str(moment)
         place.mkdir()
@@ -114,15 +126,32 @@ def test_a_kill_at_any_step_leaves_one_champion_and_the_next_command_mends_the_r
         return place
 
     count = int((tried(0) / "statements").read_text())
-    assert champion(tmp_path / "0") == [after]
+    ends = [after] if after else []
+    assert champion(tmp_path / "0") == ends
     moments = range(1, count + 1) if FULL else sorted(random.Random(move.__name__).sample(range(1, count + 1), KILLS))
     for moment in moments:
         place = tried(moment)
-        (left,) = champion(place)
-        assert left in {2, 3, after}
+        left = champion(place)
+        assert left in ([2], [3], ends)
+        assert left != [3] or move is not withdraws
         assert in_process(mends, place, how) == 0, (move.__name__, moment)
-        assert champion(place) == [left if how == "look" else after], "what was reached is kept"
+        assert champion(place) == (left if how == "look" else ends), "what was reached is kept"
+        if move is withdraws:  # the same command again completes it, whatever was reached
+            assert in_process(withdraws_again, place) == 0, moment
+            assert champion(place) == []
     print(f"{move.__name__}: {len(moments)} kills of {count} statements, one champion after each")
+
+
+@pytest.mark.parametrize("last", ["_transition", "_verify"])
+def test_a_withdrawal_that_was_killed_is_completed_by_the_same_command(last: str, begun: Path, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    moving.copied(begun, place)
+    assert in_process(killed_after, place, last, withdraws) == -signal.SIGKILL
+    assert champion(place) == []
+    assert in_process(withdraws, place) == 0
+    assert champion(place) == []
+    assert in_process(mends, place, "look") == 0
 
 
 @pytest.mark.parametrize("last", ["_transition", "_verify"])
@@ -133,13 +162,13 @@ def test_a_rollback_that_was_killed_is_completed_by_the_same_command_and_goes_no
     place.mkdir()
     moving.copied(begun, place)
     assert in_process(promotes, place) == 0
-    assert in_process(killed_after, place, last) == -signal.SIGKILL
+    assert in_process(killed_after, place, last, goes_back) == -signal.SIGKILL
     assert in_process(goes_back, place) == 0
     assert champion(place) == [2]
 
 
-def killed_after(at: Any, last: str) -> None:
-    """Roll back, and end after a part of the change in the registry, before it is done on the ledger."""
+def killed_after(at: Any, last: str, move: Callable[[Any], None]) -> None:
+    """Make a move, and end after a part of the change in the registry, before it is done on the ledger."""
     part = getattr(registry, last)
 
     def and_end(*words: Any) -> None:
@@ -147,4 +176,4 @@ def killed_after(at: Any, last: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(registry, last, and_end)
-    moving.back(at)
+    move(at)

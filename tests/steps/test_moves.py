@@ -19,6 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from ratchet.core import history
 from ratchet.errors import GateRefused, RatchetError
 from ratchet.operate import reconcile, review
 from ratchet.stages import ARCHIVED, NONE, PRODUCTION, STAGING
@@ -70,13 +71,18 @@ class Versions(RuleBasedStateMachine):
         self.at = moving.session(moving.task_in(place, approvals={"production": 1}))
         self.stages = {1: PRODUCTION}
         self.former: dict[int, int | None] = {1: None}  # of each champion, whom it was promoted over
+        self.withdrawn = set[int]()  # the versions that were withdrawn, and are not asked for by number since
+        self.emptied: int | None = None  # the version that left Production empty
         self.is_edited = False
 
     @property
-    def champion(self) -> int:
-        return next(number for number, stage in self.stages.items() if stage == PRODUCTION)
+    def champion(self) -> int | None:
+        return next((number for number, stage in self.stages.items() if stage == PRODUCTION), None)
 
     def moved(self, number: int, stage: str) -> None:
+        if stage == PRODUCTION:
+            self.withdrawn.discard(number)
+            self.emptied = None
         self.stages |= {n: ARCHIVED for n, s in self.stages.items() if s == stage and stage in (STAGING, PRODUCTION)}
         self.stages[number] = stage
 
@@ -94,7 +100,7 @@ class Versions(RuleBasedStateMachine):
             with pytest.raises(RatchetError, match=r"changed past the ledger|are all in"):
                 moving.promote(self.at, number, to)
         elif self.stages[number] == ARCHIVED and number in self.former:
-            with pytest.raises(GateRefused, match="comes back by `ratchet rollback"):
+            with pytest.raises(GateRefused, match=r"comes back by `ratchet rollback"):
                 moving.promote(self.at, number, to)
         else:
             moving.promote(self.at, number, to)
@@ -110,15 +116,41 @@ class Versions(RuleBasedStateMachine):
 
     @rule()
     def rolls_back(self) -> None:
+        left = self.champion or self.emptied
+        number = self.former[left] if left else None
         if self.is_edited:
             with pytest.raises(RatchetError, match=r"changed past the ledger"):
                 moving.back(self.at)
-        elif (number := self.former[self.champion]) is None:
+        elif number is None:
             with pytest.raises(RatchetError, match="had no champion before it"):
+                moving.back(self.at)
+        elif number in self.withdrawn:
+            with pytest.raises(
+                RatchetError, match=r"was withdrawn at .* because: it approves everybody; to bring it back"
+            ):
                 moving.back(self.at)
         else:
             assert moving.back(self.at) == number
             self.moved(number, PRODUCTION)
+
+    @rule(again=st.booleans())
+    def withdraws(self, again: bool) -> None:
+        if self.is_edited:
+            with pytest.raises(RatchetError, match=r"changed past the ledger"):
+                moving.withdrawn(self.at)
+        elif (number := self.champion) is None:
+            with pytest.raises(RatchetError, match="nothing is in Production, so there is nothing to withdraw"):
+                moving.withdrawn(self.at)
+        else:
+            assert moving.withdrawn(self.at) == number
+            self.stages[number] = ARCHIVED
+            self.withdrawn.add(number)
+            self.emptied = number
+            if again:
+                with pytest.raises(RatchetError, match="to bring it back all the same, name it"):
+                    moving.back(self.at, number)
+                assert moving.back(self.at, number, "the alarm was false") == number
+                self.moved(number, PRODUCTION)
 
     @precondition(lambda self: not self.is_edited)
     @rule(number=VERSIONS)
@@ -127,25 +159,39 @@ class Versions(RuleBasedStateMachine):
             review.review(self.at, number, "approve", PRODUCTION, "the card is fine")
 
     @precondition(lambda self: not self.is_edited)
-    @rule(number=VERSIONS, moment=st.integers(1, MOST_STATEMENTS), goes_back=st.booleans())
-    def is_killed(self, number: int, moment: int, goes_back: bool) -> None:
-        before = self.champion
-        if number not in self.stages or (number in self.former and not goes_back):
+    @rule(number=VERSIONS, moment=st.integers(1, MOST_STATEMENTS), way=st.sampled_from(["promote", "back", "withdraw"]))
+    def is_killed(self, number: int, moment: int, way: str) -> None:
+        before, left = self.champion, self.champion or self.emptied
+        if number not in self.stages or (number in self.former and way == "promote"):
             return
+        after = {"promote": number, "back": self.former[left] if left else None, "withdraw": None}[way]
         try:
             with killed_at(moment):
-                moving.back(self.at) if goes_back else moving.promote(self.at, number)
+                {"promote": lambda: moving.promote(self.at, number), "back": lambda: moving.back(self.at),
+                 "withdraw": lambda: moving.withdrawn(self.at)}[way]()  # fmt: skip
         except Killed:
             pass
         except RatchetError:
-            assert goes_back and self.former[before] is None
-        (now,) = moving.in_production(self.at)
-        assert now in {before, self.former[before] if goes_back else number}
+            assert way != "promote"
+            assert before is None if way == "withdraw" else (after is None or after in self.withdrawn)
+        now = next(iter(moving.in_production(self.at)), None)
+        assert now in {before, after}
         assert reconcile.reconcile(self.at, "look") == [], "the next command mends it"
-        assert moving.in_production(self.at) == [now], "and keeps what was reached"
-        if not goes_back and now == number:
-            self.former[now] = before
+        assert next(iter(moving.in_production(self.at)), None) == now, "and keeps what was reached"
         self.stages = {n: stage for n, (stage, _) in moving.stages(self.at).items()}
+        if now != before:
+            self._reached(now, before, way)
+
+    def _reached(self, now: int | None, before: int | None, way: str) -> None:
+        if now is None:
+            assert before
+            self.withdrawn.add(before)
+            self.emptied = before
+            return
+        if way == "promote":
+            self.former[now] = before
+        self.withdrawn.discard(now)
+        self.emptied = None
 
     @rule(number=VERSIONS, to=st.sampled_from([NONE, STAGING, PRODUCTION, ARCHIVED]), archive=st.booleans())
     def is_edited_in_the_ui(self, number: int, to: str, archive: bool) -> None:
@@ -160,13 +206,19 @@ class Versions(RuleBasedStateMachine):
         self.is_edited = False
 
     @invariant()
-    def there_is_one_champion_and_the_ledger_says_the_same(self) -> None:
+    def there_is_one_champion_or_none_and_the_ledger_says_the_same(self) -> None:
         if self.is_edited:
             return
         found = moving.stages(self.at)
         assert {number: stage for number, (stage, _) in found.items()} == self.stages
-        assert [n for n, (_, aliases) in found.items() if "champion" in aliases] == [self.champion]
-        assert moves.drift(self.at, chronicle.entries(self.at)) == []
+        assert [n for n, (_, aliases) in found.items() if "champion" in aliases] == [self.champion][
+            : bool(self.champion)
+        ]
+        entries = chronicle.entries(self.at)
+        assert moves.drift(self.at, entries) == []
+        emptied = history.vacancy(entries)
+        assert (emptied.change.version if emptied else None) == self.emptied
+        assert {n for n in self.stages if history.withdrawal(entries, n)} == self.withdrawn
 
     def teardown(self) -> None:
         if hasattr(self, "at"):
@@ -176,7 +228,7 @@ class Versions(RuleBasedStateMachine):
             self.at.spool.close()
 
 
-def test_in_any_order_of_moves_reviews_kills_and_edits_there_is_one_champion(
+def test_in_any_order_of_moves_withdrawals_reviews_kills_and_edits_the_ledger_and_the_registry_agree(
     store: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGNAME", "a reviewer")

@@ -53,6 +53,26 @@ def refuse(version: int, **options: Any) -> None:
 
 @click.command()
 @task_options
+@click.option(
+    "--reason", "--comment", default="", metavar="TEXT", help="Why; it stands on the ledger, callers are not told it."
+)
+def withdraw(reason: str, as_json: bool, **options: Any) -> None:
+    """Take the version in Production out of it, without a successor: callers get a 503, or the rule's answer."""
+    from ratchet import console
+    from ratchet.operate import withdraw as operation
+    from ratchet.steps import moves
+
+    with opened(as_json=as_json, **options) as session:
+        done = operation.withdraw(session, reason)
+        if as_json:
+            console.as_json(done.entry.flat())
+            return
+        console.say(moves.sentence(done.entry))
+        console.say(f"{done.version.name}: nothing is in Production; version {done.version.number} is archived")
+
+
+@click.command()
+@task_options
 @click.option("--adopt", is_flag=True, help="Put what was changed on the ledger, with a --comment.")
 @click.option("--revert", is_flag=True, help="Put the registry back to what the ledger says.")
 @COMMENT

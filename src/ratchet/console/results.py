@@ -85,6 +85,8 @@ def status(found: Mapping[str, Any]) -> None:
     ]
     if rows:
         table(f"{found['task']}: versions", ["version", "stage", "alias", "moved (UTC)", *names], rows)
+    if found["vacancy"]:
+        say(f"{found['task']}: {found['vacancy']}")
     for text in found["past_the_ledger"]:
         say(f"changed past the ledger: {text}; ratchet reconcile mends it")
     runs = [[run["step"], run["status"], _when(run["start_ms"]), run["run_id"]] for run in found["runs"]]
@@ -115,7 +117,10 @@ def at(moment: str, found: list[dict[str, Any]]) -> None:
     if not found:
         say(f"{moment}: nothing was in Staging or Production")
         return
-    rows = [[f["task"], f["stage"], f["version"], f["at"][:19].replace("T", " "), _whom(f), f["why"]] for f in found]
+    rows = [
+        [f["task"], f["stage"], f["version"] or "none", f["at"][:19].replace("T", " "), _whom(f), f["why"]]
+        for f in found
+    ]
     table(f"at {moment}", ["task", "stage", "version", "since (UTC)", "by", "why"], rows)
 
 

@@ -5,10 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ratchet.core.ledger import DONE, INTENDED, Entry, Who
-from ratchet.stages import ADOPT, ALIASES, APPROVE, ARCHIVED, NONE, PRODUCTION, PROMOTE, REFUSE, REVERT, ROLLBACK
+from ratchet.stages import (
+    ADOPT,
+    ALIASES,
+    APPROVE,
+    ARCHIVED,
+    NONE,
+    PRODUCTION,
+    PROMOTE,
+    REFUSE,
+    REVERT,
+    ROLLBACK,
+    WITHDRAW,
+)
 
 GONE = "deleted"  # where a version is that somebody removed from the registry
-MOVING = (PROMOTE, ROLLBACK, REVERT, ADOPT)
+MOVING = (PROMOTE, ROLLBACK, REVERT, ADOPT, WITHDRAW)
 
 
 def of_task(entries: Sequence[Entry], task: str) -> list[Entry]:
@@ -57,6 +69,39 @@ def former(entries: Sequence[Entry], champion: int) -> int | None:
     moves = (e for e in reversed(entries) if e.phase == DONE and e.change.action in (PROMOTE, ADOPT))
     brought = (e for e in moves if (e.change.version, e.change.to_stage) == (champion, PRODUCTION))
     return next((entry.change.replaced for entry in brought), None)
+
+
+def vacancy(entries: Sequence[Entry], count_begun: bool = False) -> Entry | None:
+    """Return the entry by which Production became empty, if nothing has come there since.
+
+    Args:
+        entries: The ledger of one task, oldest first.
+        count_begun: Whether a withdrawal that was begun and not ended counts as well, for a caller that sees nothing in
+            Production in the registry.
+
+    Returns:
+        A `withdraw`, or the `adopt` of an edit that took the champion out; None while a version is in Production, and
+        where none ever was.
+    """
+    begun = [entry for entry in unfinished(entries) if count_begun and entry.change.action == WITHDRAW]
+    champion, emptied = None, None
+    for entry in entries:
+        change = entry.change
+        if change.action not in MOVING or (entry.phase != DONE and entry not in begun):
+            continue
+        if change.to_stage == PRODUCTION:
+            champion, emptied = change.version, None
+        elif change.version == champion:
+            champion, emptied = None, entry
+    return emptied
+
+
+def withdrawal(entries: Sequence[Entry], version: int) -> Entry | None:
+    """Return the entry by which a version was withdrawn, if it has not come to Production again since."""
+    moves = (e for e in reversed(entries) if e.phase == DONE and e.change.action in MOVING)
+    own = (e for e in moves if e.change.version == version)
+    newest = next((e for e in own if e.change.action == WITHDRAW or e.change.to_stage == PRODUCTION), None)
+    return newest if newest and newest.change.action == WITHDRAW else None
 
 
 def is_same_person(one: Who, other: Who) -> bool:

@@ -10,7 +10,7 @@ from ratchet.core import history
 from ratchet.core.ledger import Entry, Fault
 from ratchet.errors import ConfigError
 from ratchet.settings import Settings
-from ratchet.stages import ALIASES
+from ratchet.stages import ALIASES, PRODUCTION
 from ratchet.steps import chronicle
 
 
@@ -34,7 +34,10 @@ def verified(settings: Settings) -> Checked:
 
 
 def at(entries: Sequence[Entry], moment: str) -> list[dict[str, Any]]:
-    """Return who was in Staging and in Production at a moment (see `written`), by task, and the entry that says so."""
+    """Return who was in Staging and in Production at a moment (see `written`), by task, and the entry that says so.
+
+    Where the champion had been taken out and nothing was in its place, version is None, and the entry says by whom.
+    """
     then = history.until(entries, moment)
     found = []
     for task in sorted({entry.change.task for entry in then}):
@@ -42,6 +45,8 @@ def at(entries: Sequence[Entry], moment: str) -> list[dict[str, Any]]:
         for version, stage in sorted(history.stages(own).items()):
             if stage in ALIASES and (entry := history.bringer(own, version, stage)):
                 found.append({"task": task, "stage": stage, "version": version, **entry.flat()})
+        if emptied := history.vacancy(own):
+            found.append({**emptied.flat(), "task": task, "stage": PRODUCTION, "version": None})
     return found
 
 

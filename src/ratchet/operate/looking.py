@@ -136,6 +136,8 @@ class Looker:
         if champion == found.challenger:
             why = f"version {champion} is in Production"
             values = {"state": DONE, "reasons": (why,)}
+        elif champion is None:
+            why = f"version {found.champion} is in Production no more, and no other version is"
         elif champion != found.champion:
             why = f"version {champion} came to Production in place of version {found.champion}"
         elif stages.get(found.challenger) != STAGING:

@@ -6,7 +6,7 @@ from ratchet.adapters import registry, schema
 from ratchet.core import history
 from ratchet.core.ledger import Entry
 from ratchet.errors import RatchetError
-from ratchet.stages import APPROVE
+from ratchet.stages import APPROVE, PRODUCTION, REFUSE
 from ratchet.steps import chronicle, moves, promote, train
 from ratchet.steps.session import Session
 
@@ -30,6 +30,11 @@ def review(session: Session, number: int, action: str, stage: str, why: str) -> 
         raise RatchetError(f"{action}: give a reason with --comment; it is what remains of the decision")
     with session.opened(action) as run, moves.begun(session, run) as board:
         version = registry.numbered(session.client, session.task.name, number)
+        if version.stage == stage == PRODUCTION and action == REFUSE:
+            raise RatchetError(
+                f"{version.name} version {number}: is in Production, where a refusal changes nothing; take it out:"
+                " `ratchet withdraw -c FILE --reason …`, or go back to the version before: `ratchet rollback -c FILE`"
+            )
         if version.stage == stage:
             raise RatchetError(f"{version.name} version {number}: is in {stage} already; nothing was written")
         needed: int = getattr(session.task.approvals, stage.lower())

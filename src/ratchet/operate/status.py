@@ -3,14 +3,15 @@
 from typing import Any
 
 from ratchet.adapters import records, registry
+from ratchet.core.ledger import Entry
 from ratchet.errors import ServerError
-from ratchet.steps import chronicle, moves
+from ratchet.steps import chronicle, moves, withdrawals
 from ratchet.steps.session import Session
 
 
 def status(session: Session) -> dict[str, Any]:
     """Return the versions of the task's model, newest first, with their test metrics, and its last runs."""
-    task = session.task.name
+    task, entries = session.task.name, _entries(session)
     return {
         "task": task,
         "versions": [
@@ -26,20 +27,21 @@ def status(session: Session) -> dict[str, Any]:
             for version in registry.versions(session.client, task)
         ],
         "runs": records.last_runs(session.client, task),
-        "past_the_ledger": _past_the_ledger(session),
+        "vacancy": withdrawals.vacancy_sentence(entries or []),
+        "past_the_ledger": [found.text for found in moves.drift(session, entries)] if entries is not None else [],
     }
 
 
-def _past_the_ledger(session: Session) -> list[str]:
-    """Return what was moved past the ledger; where it is not known, as for whoever has no account there, nothing."""
+def _entries(session: Session) -> list[Entry] | None:
+    """Return the task's ledger; None where it is not known, as for whoever has no account there."""
     settings = session.settings
     if settings.tracking_uri.startswith("http") and chronicle.is_own(settings):
-        return []
+        return None
     try:
-        return [found.text for found in moves.drift(session, chronicle.entries(session))]
+        return chronicle.entries(session)
     except ServerError as error:
         session.progress.note(f"the ledger was not asked: {error}")
-        return []
+        return None
 
 
 def metrics(session: Session, run_id: str | None) -> dict[str, float]:

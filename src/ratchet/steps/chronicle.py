@@ -14,7 +14,7 @@ from ratchet.core.history import manifest_of, of_task
 from ratchet.core.ledger import DONE, FIRST, Change, Entry, Fault, Head, Who, fault_of, hashed
 from ratchet.errors import RatchetError, ServerError
 from ratchet.settings import Settings
-from ratchet.stages import APPROVE, PROMOTE, REFUSE, ROLLBACK, ROLLOUT
+from ratchet.stages import APPROVE, PROMOTE, REFUSE, ROLLBACK, ROLLOUT, WITHDRAW
 from ratchet.steps.session import Session
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HEAD = "ratchet.ledger"  # tag of a run: the newest entry that it wrote, as number, hash, signature, first entry's hash
 HEADS = "ledger"  # folder of its artifacts: an object for each entry that it wrote
 RECONCILE = "reconcile"
-WRITERS = (PROMOTE, ROLLBACK, APPROVE, REFUSE, RECONCILE, ROLLOUT)  # the steps whose runs write entries
+WRITERS = (PROMOTE, ROLLBACK, APPROVE, REFUSE, RECONCILE, ROLLOUT, WITHDRAW)  # the steps whose runs write entries
 MOST_RUNS, MOST_FOLDERS = 10_000, 20  # of which verify reads the tags, and of the newest the objects
 
 

@@ -12,7 +12,7 @@ from ratchet.core.gates import Verdict
 from ratchet.core.ledger import Change, Entry
 from ratchet.errors import GateRefused
 from ratchet.stages import ARCHIVED, NONE, PRODUCTION, PROMOTE, STAGING
-from ratchet.steps import chronicle, evaluate, judge, moves, train
+from ratchet.steps import chronicle, evaluate, judge, moves, train, withdrawals
 from ratchet.steps.evaluate import Evaluated
 from ratchet.steps.inputs import key_of
 from ratchet.steps.session import Session
@@ -52,6 +52,7 @@ def promote(session: Session, asked: Asked, parent: Run | None = None) -> Promot
     with session.opened("promote", parent) as run:
         with moves.begun(session, run) as board:  # what stands in the way anyhow is told before the work
             if (known := moves.by_number(session).get(asked.number or 0)) and known.stage == ARCHIVED:
+                withdrawals.require_not_withdrawn(session, known, board.entries, is_named=True)
                 moves.require_allowed(known, PROMOTE, STAGING, board.entries)
         evaluated = judged(session, asked, parent or run)
         session.progress.step("promote", "running")
@@ -62,7 +63,8 @@ def promote(session: Session, asked: Asked, parent: Run | None = None) -> Promot
             version = case.registered()
             moves.require_champion(version, (evaluated.report["champion"] or {}).get("version"), board.entries)
             run.set_tags({"ratchet.version": version.number, "ratchet.model_uri": version.uri})
-            before = version.stage
+            before, is_named = version.stage, asked.number is not None and bool(asked.why.strip())
+            withdrawals.require_not_withdrawn(session, version, board.entries, is_named)
             for stage in stages:
                 version = case.brought(version, stage, board.entries)
         session.progress.step("promote", "done")
