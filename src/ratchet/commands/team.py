@@ -33,7 +33,7 @@ def stack(folder: Path) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout and nothing else.")
 def doctor(as_json: bool) -> None:
-    """Look at all that the commands need: environment, disk, database, server, account, clock, files."""
+    """Look at all that the commands need: environment, models, disk, database, server, account, clock, files."""
     from ratchet import console
     from ratchet.errors import RatchetError
     from ratchet.operate import doctor as operation

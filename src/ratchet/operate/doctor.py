@@ -20,6 +20,9 @@ from ratchet.settings import Settings, masked
 
 FREE_BYTES = 2 * 2**30
 SKEW_S = 30
+# From MLflow 3.18 on it refuses to load any PyFunc model when this is false, and every model of ours is one.
+MODEL_CODE, PICKLE = "MLFLOW_ALLOW_MODEL_CODE_EXECUTION", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
+TRUE = ("true", "1")  # as MLflow reads its variables; whatever else is not true
 EXPERIMENT = "ratchet-doctor"  # each account has its own: who makes one may also delete in it
 # A command waits for what is away; here its absence is the finding.
 ONCE = {CALLS_AGAIN: "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
@@ -37,7 +40,7 @@ class Finding:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at each part; yield what was found, in order."""
     os.environ.update(ONCE)
-    for look in (_environment, _disk, _database, _server, _account, _clock, _files):
+    for look in (_environment, _models, _disk, _database, _server, _account, _clock, _files):
         part = look.__name__.removeprefix("_")
         try:
             yield look(settings)
@@ -62,6 +65,18 @@ def _environment(settings: Settings) -> Finding:
             wrong.append(f"{wanted.name} {here}, not {wanted.specifier}")
     told = f"Python {sys.version.split()[0]}, mlflow {version('mlflow')}"
     return Finding("environment", told, f"{'; '.join(wrong)}: make setup" if wrong else "")
+
+
+def _models(settings: Settings) -> Finding:
+    """Whether MLflow's settings let a model be loaded. They are looked at whichever MLflow is here: others load too."""
+    value = os.environ.get(MODEL_CODE)
+    if value is not None and value.lower() not in TRUE:
+        return Finding("models", f"{MODEL_CODE}={value}", "MLflow from 3.18 on refuses every PyFunc model, all of"
+                       f" Ratchet's too: unset {MODEL_CODE}; nothing of a Ratchet model is unpickled, and each file"
+                       " of it is checked before it is loaded")  # fmt: skip
+    if PICKLE in os.environ and value is None:
+        return Finding("models", f"may be loaded; {PICKLE} is deprecated from MLflow 3.18 on, Ratchet does not need it")
+    return Finding("models", "may be loaded")
 
 
 def _disk(settings: Settings) -> Finding:
