@@ -54,7 +54,8 @@ def test_a_backup_on_an_empty_stack_serves_the_same_predictions(
     assert Path("after.csv").read_bytes() == Path("before.csv").read_bytes()
     port = free_port()
     words = [str(BIN / "ratchet"), "serve", "-c", str(config), "--port", str(port)]
-    with running("ratchet serve", words, workplace / "serve.log", env=after) as server:
+    gateway = after | {"RATCHET_DATABASE_URL": empty.database_url("ratchet_gateway")}
+    with running("ratchet serve", words, workplace / "serve.log", env=gateway) as server:
         server.require(lambda: answers(f"http://127.0.0.1:{port}/ready"), 120)
         rows = pd.read_csv("rows.csv").head(20)
         body = {"dataframe_split": rows.astype(object).where(rows.notna(), None).to_dict(orient="split")}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 
-from ratchet.adapters import keys, schema, tracking
+from ratchet.adapters import keys, rights, schema, tracking
 from ratchet.adapters.patience import CALLS_AGAIN
 from ratchet.errors import RatchetError
 from ratchet.settings import Settings, masked
@@ -88,7 +88,9 @@ def _disk(settings: Settings) -> Finding:
 
 def _database(settings: Settings) -> Finding:
     state = schema.state(settings)
-    shown = f"{masked(settings.database_url)}: role {state.role}, {'may' if state.may_promote else 'may not'} promote"
+    may_record = state.is_newest and rights.may_record(settings)
+    shown = (f"{masked(settings.database_url)}: role {state.role}, {'may' if state.may_promote else 'may not'} promote,"
+             f" {'may' if may_record else 'may not'} record requests and outcomes")  # fmt: skip
     if settings.database_url.startswith("sqlite:") and not state.is_newest:
         return Finding("database", f"{masked(settings.database_url)}: the next command makes its tables")
     mend = "" if state.is_newest else "its tables are missing or old: whoever owns it runs `ratchet migrate`"
