@@ -59,14 +59,19 @@ faults: setup  ## the faults at full count: 50 kills, 20 crashes of PostgreSQL, 
 
 TRACKING = set -a; . ./.env; deploy/wait.sh "http://127.0.0.1:$$MLFLOW_PORT/health" "the tracking server"
 
+ACCOUNTS = $(PYTHON) deploy/accounts.py
+
 up: .env  ## the team stack in Docker; writes .env with random passwords the first time
 	@$(COMPOSE) up -d --build
-	@$(TRACKING) && \
+	@$(TRACKING) && $(ACCOUNTS); \
 	  echo "tracking server: http://127.0.0.1:$$MLFLOW_PORT (the account admin; its password is in .env)"
-	@echo "work on it:      source <(deploy/environment.sh)"
+	@echo "train:           source <(deploy/environment.sh scientist)"
+	@echo "promote, review: source <(deploy/environment.sh promoter)"
+	@echo "serve:           source <(deploy/environment.sh gateway)"
+	@echo "all as admin:    source <(deploy/environment.sh)   (but for ratchet serve)"
 
 model: .env  ## beside it the model server; which task and stage, .env says
-	@$(TRACKING) && deploy/serving.sh
+	@$(TRACKING) && { $(ACCOUNTS) || true; }
 	@$(COMPOSE) --profile model up -d model
 	@set -a; . ./.env; deploy/wait.sh "http://127.0.0.1:$$MODEL_PORT/ping" "the model server" && \
 	  echo "$$RATCHET_STAGE of $$RATCHET_TASK: http://127.0.0.1:$$MODEL_PORT/invocations"
@@ -92,7 +97,7 @@ restore: setup  ## FROM=backups/DATE back onto an empty stack (`make up`)
 	@$(COMPOSE) start tracking
 	@$(TRACKING)
 
-stack: setup  ## the team stack on this machine, without Docker: PostgreSQL, a bucket's emulator, a tracking server
+stack: setup  ## the team stack on this machine, without Docker; it says which environment to source for what
 	@ratchet stack
 
 lock: setup  ## write requirements.lock anew from pyproject.toml

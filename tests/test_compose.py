@@ -17,6 +17,7 @@ DOCUMENTED = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
 VARIABLES = set(re.findall(r"\$\{(\w+)", TEXT))
 GOOGLES = (ROOT / "deploy" / "gcp" / "deploy.sh").read_text(encoding="utf-8")
 PEOPLES = (ROOT / "deploy" / "environment.sh").read_text(encoding="utf-8")
+ACCOUNTS = (ROOT / "deploy" / "accounts.py").read_text(encoding="utf-8")
 EXAMPLE = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
 
 
@@ -40,7 +41,7 @@ def test_each_service_is_pinned_limited_healthy_unprivileged_and_documented(name
 def test_each_variable_is_in_the_example_and_documented(variable: str) -> None:
     assert variable in EXAMPLE
     assert f"`{variable}`" in DOCUMENTED
-    read = variable in VARIABLES or variable in GOOGLES or f"${variable}" in PEOPLES
+    read = variable in VARIABLES or variable in GOOGLES or f"${variable}" in PEOPLES or f'"{variable}"' in ACCOUNTS
     assert read or variable.startswith("COMPOSE_"), "it is read somewhere"
 
 

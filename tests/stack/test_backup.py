@@ -7,12 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import requests
+from mlflow.server.auth.client import AuthServiceClient
 
 from ratchet.adapters.servers import answers, free_port, running
 from ratchet.adapters.synthetic import credit
-from ratchet.operate import stack as operation
 from ratchet.operate.stack import BUCKET, Stack
 from tests.end_to_end.commands import BIN, environment, run
+from tests.stack.test_people import sourced
 
 
 def reaching(stack: Stack) -> dict[str, str]:
@@ -25,42 +26,71 @@ def reaching(stack: Stack) -> dict[str, str]:
 
 
 @pytest.fixture
-def empty(stack_folder: Path) -> Iterator[Stack]:
-    """A stack that nobody has used, whose tracking server is stopped."""
-    with operation.running(stack_folder / "empty") as fresh:
-        fresh.tracking.stop()
-        yield fresh
+def empty(stack_folder: Path) -> Iterator[Path]:
+    """The folder of a stack that nobody has used, run by its command."""
+    folder = stack_folder / "empty"
+    log = stack_folder / "empty.log"
+    with running("ratchet stack", [str(BIN / "ratchet"), "stack", "--folder", str(folder)], log) as server:
+        server.require(lambda: "Ctrl-C stops" in log.read_text(), 180)
+        yield folder
 
 
-def test_a_backup_on_an_empty_stack_serves_the_same_predictions(
-    stack: Stack, empty: Stack, task_file: Callable[..., Path], workplace: Path
+def test_a_backup_on_an_empty_stack_serves_the_same_predictions_and_what_that_stack_prints_lets_everybody_in(
+    stack: Stack, empty: Path, task_file: Callable[..., Path], workplace: Path
 ) -> None:
     config = task_file(name="kept", search={"models": ["linear"], "trials": 2, "folds": 2})
     credit(200, 5, "first").to_csv("rows.csv", index=False)
-    env = environment(**stack.environment())
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.environment().items():
+            patch.setenv(name, value)
+        AuthServiceClient(stack.tracking_uri).create_user("of_before", "the password of before")
 
-    def does(env: dict[str, str], *words: object) -> None:
+    def does(env: dict[str, str], *words: object) -> str:
         done = run("ratchet", *words, cwd=workplace, env=env)
         assert done.returncode == 0, done.stderr
+        return done.stdout
 
+    env = environment(**stack.environment())
     does(env, "run", "-c", config)
     does(env, "score", "-c", config, "--input", "rows.csv", "--output", "before.csv")
     does(reaching(stack), "backup", "kept")
-    does(reaching(empty), "restore", "kept")
-    empty.tracking.start()
-    # The accounts came with the backup, the roles of the database are the empty stack's own.
-    after = env | {"MLFLOW_TRACKING_URI": empty.tracking_uri, "RATCHET_DATABASE_URL": empty.database_url()}
-    does(after, "score", "-c", config, "--input", "rows.csv", "--output", "after.csv")
+
+    operator = sourced(empty / "operator")
+    refused = run("ratchet", "restore", "kept", cwd=workplace, env=operator)
+    assert refused.returncode == 1
+    (stop,) = re.findall(r"`ratchet (stack stop \w+)`", refused.stderr)
+    folder = ("--folder", empty)
+    assert "tracking  stopped" in does(operator, *stop.split(), *folder)
+    told = does(operator, "restore", "kept")
+    (start,) = re.findall(r"`ratchet (stack start \w+)`", told)
+    assert "tracking  running at http" in does(operator, *start.split(), *folder)
+
+    for person in ("admin", "scientist", "promoter", "gateway"):
+        printed = sourced(empty / ("environment" if person == "admin" else f"environment.{person}"))
+        who = (printed["MLFLOW_TRACKING_USERNAME"], printed["MLFLOW_TRACKING_PASSWORD"])
+        assert f"account {who[0]}: its password is the one of this stack" in told
+        assert current_user(printed["MLFLOW_TRACKING_URI"], who) == who[0]
+    scientist, gateway = (sourced(empty / f"environment.{person}") for person in ("scientist", "gateway"))
+    server = scientist["MLFLOW_TRACKING_URI"]
+    assert current_user(server, ("of_before", "the password of before")) == "of_before"
+    assert current_user(server, ("admin", stack.secrets["MLFLOW_AUTH_ADMIN_PASSWORD"])) is None
+    does(scientist, "score", "-c", config, "--input", "rows.csv", "--output", "after.csv")
     assert Path("after.csv").read_bytes() == Path("before.csv").read_bytes()
     port = free_port()
     words = [str(BIN / "ratchet"), "serve", "-c", str(config), "--port", str(port)]
-    with running("ratchet serve", words, workplace / "serve.log", env=after) as server:
-        server.require(lambda: answers(f"http://127.0.0.1:{port}/ready"), 120)
+    with running("ratchet serve", words, workplace / "serve.log", env=gateway) as child:
+        child.require(lambda: answers(f"http://127.0.0.1:{port}/ready"), 120)
         rows = pd.read_csv("rows.csv").head(20)
         body = {"dataframe_split": rows.astype(object).where(rows.notna(), None).to_dict(orient="split")}
         said = requests.post(f"http://127.0.0.1:{port}/invocations", json=body, timeout=60).json()["predictions"]
     expected = pd.read_csv("before.csv")["probability"].head(20)
     assert [answer["probability"] for answer in said] == pytest.approx(list(expected), abs=1e-9)
+
+
+def current_user(server: str, who: tuple[str, str]) -> str | None:
+    """The account that the server takes somebody for; None if it refuses them."""
+    answer = requests.get(f"{server}/api/2.0/mlflow/users/current", auth=who, timeout=30)
+    return str(answer.json()["user"]["username"]) if answer.ok else None
 
 
 def test_a_stack_in_use_is_not_overwritten(stack: Stack, workplace: Path) -> None:

@@ -12,7 +12,7 @@ from ratchet.operate.stack import Stack
 from tests.end_to_end.commands import environment, run
 from tests.stack.another import another_server
 
-PARTS = ["environment", "disk", "database", "server", "account", "clock", "files"]
+PARTS = ["environment", "models", "disk", "database", "server", "account", "clock", "files"]
 
 
 def examined(stack: Stack, place: Path, **more: str) -> tuple[int, dict[str, str]]:
@@ -107,3 +107,21 @@ def test_an_address_that_is_none(name: str, stack: Stack, tmp_path: Path) -> Non
     code, said = examined(stack, tmp_path, **{name: "http://127.0.0.1:99999"})
     assert code == 1
     assert ("server" if name.startswith("MLFLOW") else "database") in unwell(said)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_well"), [("false", False), ("False", False), ("0", False), ("no", False), ("true", True), ("1", True)]
+)
+def test_a_setting_by_which_mlflow_refuses_every_model_is_named_with_its_mend(
+    value: str, is_well: bool, tmp_path: Path
+) -> None:
+    done = run("ratchet", "doctor", cwd=tmp_path, env=environment(MLFLOW_ALLOW_MODEL_CODE_EXECUTION=value))
+    (line,) = [line for line in done.stdout.splitlines() if " models " in line]
+    assert (done.returncode == 0) == is_well == line.startswith("well")
+    assert is_well or "unset MLFLOW_ALLOW_MODEL_CODE_EXECUTION" in line
+
+
+def test_a_setting_that_mlflow_deprecates_is_named_and_no_fault(tmp_path: Path) -> None:
+    done = run("ratchet", "doctor", cwd=tmp_path, env=environment(MLFLOW_ALLOW_PICKLE_DESERIALIZATION="false"))
+    assert done.returncode == 0, done.stdout
+    assert "MLFLOW_ALLOW_PICKLE_DESERIALIZATION is deprecated from MLflow 3.18 on" in done.stdout

@@ -42,6 +42,10 @@ FORGOTTEN = {"requests": "at", "outcomes": "received_at", "capture_losses": "at"
 FORGET_ROWS = 5_000  # in one transaction
 
 
+FORBIDDEN = "42501"  # PostgreSQL's code for a right that a role lacks
+NOT_ALLOWED = "`ratchet doctor` says what this role may do, docs/accounts.md which role does what"
+
+
 class RefusedError(ServerError):
     """The database takes not what it was given, and never will."""
 
@@ -102,7 +106,8 @@ def connected(engine: "sqlalchemy.Engine", appends: bool = False) -> Iterator["s
             yield connection
     except SQLAlchemyError as error:
         reason = str(error).splitlines()[0][:300]
-        raise _kind(error)(f"RATCHET_DATABASE_URL ({engine.url.render_as_string()}): {reason}") from error
+        mend = f"; {NOT_ALLOWED}" if getattr(getattr(error, "orig", None), "pgcode", "") == FORBIDDEN else ""
+        raise _kind(error)(f"RATCHET_DATABASE_URL ({engine.url.render_as_string()}): {reason}{mend}") from error
 
 
 def _kind(error: Exception) -> type[ServerError]:

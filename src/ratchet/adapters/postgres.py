@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ratchet.adapters import servers
+from ratchet.adapters.servers import Child
+from ratchet.adapters.tether import BY_INTERRUPT, Ending
 from ratchet.errors import ServerError
 from ratchet.settings import SERVE_HOST
 
@@ -45,6 +47,7 @@ class Cluster:
     folder: Path
     port: int
     password: str
+    child: Child | None = None
     _up: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> None:
@@ -58,19 +61,21 @@ class Cluster:
         words = [str(binaries() / "postgres"), "-D", str(self.folder), "-p", str(self.port),
                  "-c", f"listen_addresses={SERVE_HOST}", "-c", "unix_socket_directories="]  # fmt: skip
         log = self.folder.with_name("postgres.log")
-        child = self._up.enter_context(servers.running("postgres", words, log, FAST, env=_plain(), **_as(owner)))
+        ending = Ending(FAST, servers.STOP_S, BY_INTERRUPT)
+        child = self._up.enter_context(servers.running("postgres", words, log, ending, env=_plain(), **_as(owner)))
         try:
             child.require(self.is_up, START_S)
         except BaseException:
             self._up.close()
             raise
-        self._child = child
+        self.child = child
 
     def stop(self, how: signal.Signals = FAST) -> None:
         """Stop it: FAST, or IMMEDIATE as by a crash."""
-        if how != FAST:
-            servers.end(self._child.process, how)
+        if how != FAST and self.child:
+            servers.end(self.child.process, how)
         self._up.close()
+        self.child = None
 
     @contextmanager
     def running(self) -> Iterator["Cluster"]:
@@ -82,12 +87,20 @@ class Cluster:
             self.stop()
 
     def is_up(self) -> bool:
-        """Whether it takes connections."""
+        """Whether it takes connections.
+
+        Raises ServerError if it refuses the password, which no waiting mends.
+        """
         import psycopg2
 
         try:
             psycopg2.connect(self.url("postgres", "postgres", self.password), connect_timeout=2).close()
-        except psycopg2.OperationalError:
+        except psycopg2.OperationalError as error:
+            if "password authentication failed" in str(error):
+                raise ServerError(
+                    f"{self.folder}: it refuses the password POSTGRES_PASSWORD of {self.folder.with_name('.env')},"
+                    " which is not the file it was made with; bring that one back, or choose another folder (--folder)"
+                ) from None
             return False
         return True
 

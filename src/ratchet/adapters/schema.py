@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratchet.adapters import database
-from ratchet.errors import ServerError
+from ratchet.adapters.patience import is_away
+from ratchet.errors import Away, ServerError
 from ratchet.settings import Settings, masked
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class State:
 def state(settings: Settings) -> State:
     """Look at the database.
 
-    Raises ServerError if it cannot be reached.
+    Raises Away if it does not answer now, ServerError if it refuses us.
     """
     from sqlalchemy import inspect, text
     from sqlalchemy.exc import SQLAlchemyError
@@ -95,7 +96,8 @@ def state(settings: Settings) -> State:
             return State(str(connection.execute(text("SELECT current_user")).scalar()), is_newest, may_promote)
     except SQLAlchemyError as error:
         reason = str(error).splitlines()[0][:300]
-        raise ServerError(f"RATCHET_DATABASE_URL ({masked(address)}): {reason}") from None
+        fault = Away if is_away(error) else ServerError
+        raise fault(f"RATCHET_DATABASE_URL ({masked(address)}): {reason}") from None
     finally:
         engine.dispose()
 
@@ -144,15 +146,15 @@ def _grant(connection: "sqlalchemy.Connection") -> None:
     for table in inspect(connection).get_table_names():
         if table == "ledger_0001":  # what a promoter could append to before
             connection.execute(text(f"REVOKE INSERT ON {table} FROM {PROMOTER}"))
-        for role, right in _rights(table).items():
+        for role, right in rights_of(table).items():
             if role in roles:
                 connection.execute(text(f'GRANT {right} ON "{table}" TO {role}'))
     for role in roles:
         connection.execute(text(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}"))
 
 
-def _rights(table: str) -> dict[str, str]:
-    """What each role may do with a table."""
+def rights_of(table: str) -> dict[str, str]:
+    """Return what each role may do with a table: role -> rights as in GRANT. A promoter has a scientist's too."""
     if table in CAPTURED:
         return {SCIENTIST: "SELECT", PROMOTER: "DELETE", GATEWAY: "SELECT, INSERT, DELETE"}
     if table == "rollouts":

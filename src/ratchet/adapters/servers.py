@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +14,36 @@ from typing import Any
 
 import requests
 
+from ratchet.adapters import tether
+from ratchet.adapters.tether import Ending
 from ratchet.errors import ServerError
 from ratchet.settings import SERVE_HOST
 
 POLL_S, STOP_S = 0.2, 20
+KINDLY = Ending(limit_s=STOP_S)
 
 
 @dataclass(frozen=True)
 class Child:
-    """A server that was started. name: what people call it; log: where it writes."""
+    """A server that was started. name: what people call it; log: where it writes, from `since` bytes on."""
 
     name: str
     process: "subprocess.Popen[bytes]"
     log: Path
+    since: int = 0
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs."""
+        return self.process.poll() is None
+
+    def last_words(self) -> str:
+        """Return the last lines of its log, with the log's name."""
+        with self.log.open("rb") as file:
+            file.seek(self.since)
+            text = file.read().decode("utf-8", "replace")
+        lines = [line for line in text.splitlines() if line.strip()]
+        return f"the end of {self.log}: {' | '.join(lines[-3:])[-500:] or 'nothing'}"
 
     def require(self, is_up: Callable[[], bool], limit_s: float, is_over: Callable[[], bool] = lambda: False) -> None:
         """Wait until it is up. is_over: whether nobody waits for it any more.
@@ -38,9 +55,9 @@ class Child:
             if is_over():
                 raise ServerError(f"{self.name} was stopped before it was healthy")
             if self.process.poll() is not None:
-                raise ServerError(f"{self.name} ended with {self.process.returncode}; {_tail(self.log)}")
+                raise ServerError(f"{self.name} ended with {self.process.returncode}; {self.last_words()}")
             if time.monotonic() > deadline:
-                raise ServerError(f"{self.name} is not healthy after {limit_s:g} s; {_tail(self.log)}")
+                raise ServerError(f"{self.name} is not healthy after {limit_s:g} s; {self.last_words()}")
             time.sleep(POLL_S)
 
 
@@ -71,19 +88,26 @@ def answers(url: str) -> bool:
 
 @contextmanager
 def running(
-    name: str, command: Sequence[str], log: Path, stop: signal.Signals = signal.SIGTERM, **how: Any
-) -> Iterator[Child]:
-    """Run a server in a process group of its own, its words going to the log; end the group with `stop`.
+    name: str, command: Sequence[str], log: Path, ending: Ending = KINDLY,
+    env: Mapping[str, str] | None = None, **how: Any,
+) -> Iterator[Child]:  # fmt: skip
+    """Run a server in a process group of its own, which ends with the block and with this process.
 
-    how: more of `subprocess.Popen`, such as env and cwd.
+    Args:
+        name: What people call it.
+        command: The program and its words.
+        log: The file to which its output is appended.
+        ending: How the group is ended.
+        env: Its environment variables; None for our own.
+        how: More of `subprocess.Popen`, such as cwd.
+
+    Yields:
+        The server, which may not be healthy yet.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, **how)
-    try:
-        yield Child(name, process, log)
-    finally:
-        end(process, stop)
+    since = log.stat().st_size if log.exists() else 0
+    with tether.tethered(command, log, os.environ if env is None else env, ending, **how) as process:
+        yield Child(name, process, log, since)
 
 
 def end(process: "subprocess.Popen[bytes]", how: signal.Signals) -> None:
@@ -95,8 +119,3 @@ def end(process: "subprocess.Popen[bytes]", how: signal.Signals) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def _tail(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return f"the end of {log}: {' | '.join(lines[-3:])[:500]}"

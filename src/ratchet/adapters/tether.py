@@ -7,26 +7,57 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 LOOK_S, GONE_S = 0.2, 5
 # Beside the command waits a shell on a pipe whose other end its parent holds: where that is closed, by whatever ends
-# the parent, it kills the group. The command itself cannot see to that, and prctl knows Linux alone.
-TETHERED = 'exec 3<&0; { read _ <&3; kill -KILL 0; } & exec "$@" </dev/null 3<&-'
+# the parent, it ends the group. The command itself cannot see to that, and prctl knows Linux alone.
+TETHERED = 'exec 3<&0; { read _ <&3; %s; } & exec "$@" </dev/null 3<&-'
+BY_FORCE, BY_INTERRUPT = "kill -KILL 0", "kill -INT $$"  # the group; or its leader, which sees to the rest
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a group of processes is ended.
+
+    Attributes:
+        by: What is sent to it first.
+        limit_s: After so many seconds it is ended by force.
+        with_parent: What the shell beside it does when the parent is gone.
+    """
+
+    by: signal.Signals = signal.SIGTERM
+    limit_s: float = GONE_S
+    with_parent: str = BY_FORCE
 
 
 @contextlib.contextmanager
-def tethered(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
-    """Run a command in a process group of its own, its words going to the log; end the group afterwards."""
-    with log.open("wb") as out:
+def tethered(
+    command: Sequence[str], log: Path, environment: Mapping[str, str], ending: Ending = Ending(), **how: Any
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """Run a command in a process group of its own, its words appended to the log; end the group afterwards.
+
+    Args:
+        command: The program and its words.
+        log: The file for its output.
+        environment: Its environment variables.
+        ending: How the group is ended.
+        how: More of `subprocess.Popen`, such as cwd and user.
+
+    Yields:
+        The process, which leads the group.
+    """
+    with log.open("ab") as out:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", TETHERED, "sh", *command],
-            stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=environment,
+            ["/bin/sh", "-c", TETHERED % ending.with_parent, "sh", *command],
+            stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=environment, **how,
         )  # fmt: skip
     try:
         yield process
     finally:
-        _end(process)
+        _end(process, ending)
 
 
 def until_one_ends(process: "subprocess.Popen[bytes]", is_over: Callable[[], bool]) -> bool:
@@ -55,12 +86,15 @@ def members(group: int) -> list[int]:
     return found or [group]
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the group: kindly, after GONE_S by force."""
+def _end(process: "subprocess.Popen[bytes]", ending: Ending) -> None:
+    """End the group: kindly, after a while by force."""
     group = process.pid
-    _send(group, signal.SIGTERM)
-    deadline = time.monotonic() + GONE_S
-    while time.monotonic() < deadline and (process.poll() is None or members(group) != [group]):
+    _send(group, ending.by)
+    deadline = time.monotonic() + ending.limit_s
+    while time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    _send(group, signal.SIGTERM)  # the shell beside it hears no SIGINT
+    while time.monotonic() < deadline and members(group) != [group]:
         time.sleep(0.02)
     _send(group, signal.SIGKILL)
     process.wait()

@@ -1,39 +1,118 @@
 """Commands for what a team shares: the stack and its health, the tables of its database, backups."""
 
 import contextlib
-import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-
-@click.command()
-@click.option(
-    "--folder", type=click.Path(path_type=Path), default=Path(".ratchet/stack"), show_default=True,
-    help="Where its databases, its bucket and its secrets are kept.",
+FOLDER = Path(".ratchet/stack")
+folder_option = click.option(
+    "--folder", type=click.Path(path_type=Path), metavar="FOLDER",
+    help=f"Where its databases, its bucket and its secrets are kept; unset: {FOLDER}.",
 )  # fmt: skip
-def stack(folder: Path) -> None:
-    """Run the team stack on this machine without Docker, until it is stopped."""
-    from ratchet import console
-    from ratchet.operate import stack as operation
+parts_argument = click.argument("parts", nargs=-1, metavar="[postgres|bucket|tracking]…")
 
-    with operation.running(folder.resolve()) as running:
-        exports = folder / "environment"
-        for file, values in ((exports, running.environment()), (folder / "operator", running.operators())):
-            file.touch(mode=0o600)
-            file.write_text("".join(f"export {name}={value}\n" for name, value in values.items()))
-        console.say(f"tracking server: {running.tracking_uri} (the account `admin`; its password is in {exports})")
-        console.say(f"work on it:      source {exports}")
-        console.say(f"back it up:      source {folder / 'operator'}; ratchet backup FOLDER")
+
+@click.group(invoke_without_command=True)
+@folder_option
+@click.pass_context
+def stack(context: click.Context, folder: Path | None) -> None:
+    """Run the team stack on this machine without Docker, until it is stopped; or control the one that runs."""
+    if context.invoked_subcommand is None:
+        _run_stack(folder or FOLDER)
+    context.obj = folder
+
+
+def _run_stack(folder: Path) -> None:
+    from ratchet import console
+    from ratchet.operate import control, people
+    from ratchet.operate import stack as operation
+    from ratchet.operate.kept import Kept
+
+    with operation.running(folder.resolve(), tell=console.say) as running, contextlib.ExitStack() as watching:
+        files = {person: folder / file.name for person, file in people.write_environments(running).items()}
+        kept = {name: Kept(name, part, console.say) for name, part in running.parts.items()}
+        asked = control.Control(running, kept)
+        watching.enter_context(control.listening(asked))
+        for part in kept.values():
+            watching.callback(part.let_go)
+            part.keep()
+        console.say(
+            f"tracking server: {running.tracking_uri} (the account `admin`; its password is in {files['admin']})"
+        )
+        console.say(f"train:           source {files['scientist']}")
+        console.say(f"promote, review: source {files['promoter']}")
+        console.say(f"serve:           source {files['gateway']}")
+        console.say(f"all as admin:    source {files['admin']} (but for `ratchet serve`)")
+        console.say(f"back it up:      source {files['operator']}; ratchet backup FOLDER")
+        console.say("from another shell: ratchet stack status, stop, start [postgres|bucket|tracking]")
         console.say("Ctrl-C stops all of it; what is on record stays")
         with contextlib.suppress(KeyboardInterrupt):
-            signal.pause()
+            asked.is_over.wait()
+
+
+def _ask_stack(context: click.Context, folder: Path | None, what: str, parts: tuple[str, ...], as_json: bool) -> None:
+    from ratchet import console
+    from ratchet.operate import control
+
+    where = folder or context.obj or FOLDER
+    states = control.ask(where.resolve(), what, parts)
+    if as_json:
+        console.as_json({"parts": states})
+    elif what == control.STOP and not parts:
+        console.say(f"the stack in {where} stops")
+    else:
+        for state in states:
+            console.say(_shown(state))
+
+
+def _shown(state: dict[str, Any]) -> str:
+    """Return the state of a part in one line."""
+    line = f"{state['part']:9} {state['state']}"
+    if state["state"] == "running":
+        line += f" at {state['address']}, process {state['process']}" + (
+            "" if state["answers"] else ", gives no answer"
+        )
+    if state["restarts"]:
+        line += f", restarts: {state['restarts']}"
+    return f"{line}; log: {state['log']}"
+
+
+def stack_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of what is asked of a running stack."""
+    as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout and nothing else.")
+    return as_json(folder_option(click.pass_context(command)))
+
+
+@stack.command("status")
+@stack_options
+def stack_status(context: click.Context, folder: Path | None, as_json: bool) -> None:
+    """Say what the parts of the running stack do."""
+    _ask_stack(context, folder, "status", (), as_json)
+
+
+@stack.command("start")
+@parts_argument
+@stack_options
+def stack_start(context: click.Context, folder: Path | None, parts: tuple[str, ...], as_json: bool) -> None:
+    """Start parts of the running stack again; without a name all that do not run."""
+    _ask_stack(context, folder, "start", parts, as_json)
+
+
+@stack.command("stop")
+@parts_argument
+@stack_options
+def stack_stop(context: click.Context, folder: Path | None, parts: tuple[str, ...], as_json: bool) -> None:
+    """Stop parts of the running stack; without a name all of it, which ends it."""
+    _ask_stack(context, folder, "stop", parts, as_json)
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout and nothing else.")
 def doctor(as_json: bool) -> None:
-    """Look at all that the commands need: environment, disk, database, server, account, clock, files."""
+    """Look at all that the commands need: environment, models, disk, database, server, account, clock, files."""
     from ratchet import console
     from ratchet.errors import RatchetError
     from ratchet.operate import doctor as operation
@@ -91,4 +170,5 @@ def restore(folder: Path, bucket: str) -> None:
     from ratchet.operate import backup as operation
 
     operation.restore(folder, bucket, console.say)
-    console.say("start the tracking server; its accounts and passwords are those of the backup")
+    console.say("start the tracking server (`ratchet stack start tracking`, by Compose `make restore` does it);"
+                " accounts that are not named here have the passwords of the backup")  # fmt: skip

@@ -2,6 +2,9 @@
 
 The databases come first: a file is in the bucket before anything names it, so whatever a dump names is copied after it.
 Who runs it is the superuser of PostgreSQL (PGHOST, PGPORT, PGUSER, PGPASSWORD) with a right to read the bucket.
+
+The accounts of the tracking server come back with the backup, and with the passwords they had then. Those that the
+stack itself made, and prints, get the passwords of the stack they come back to.
 """
 
 import json
@@ -9,13 +12,16 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from ratchet.adapters import buckets, copies, postgres
 from ratchet.errors import DataError, ServerError
+from ratchet.operate.people import PEOPLE
 
 DATABASES = ("mlflow", "mlflow_auth", "ratchet")
 HOLDS = {"mlflow": "runs", "ratchet": "studies"}  # where there are rows somebody has worked
+ACCOUNTS = tuple((account, password) for account, password, _, _ in PEOPLE.values() if account)
 FILES, MANIFEST = "bucket", "manifest.json"
 
 
@@ -59,13 +65,37 @@ def restore(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
              str(folder / f"{name}.dump"))  # fmt: skip
         tell(f"database {name} is back")
     tell(f"{bucket}: {buckets.copy_in(folder / FILES, bucket)} files are back")
+    for account in _give_passwords():
+        tell(f"account {account}: its password is the one of this stack's .env")
+
+
+def _give_passwords() -> list[str]:
+    """Give the accounts that the stack made the passwords which the environment names; return those accounts."""
+    import psycopg2
+    from werkzeug.security import generate_password_hash  # by which MLflow checks them
+
+    serving = os.environ.get("MLFLOW_SERVING_USERNAME") or "serving"
+    given = []
+    user = os.environ.get("PGUSER") or "postgres"
+    with (
+        closing(psycopg2.connect(dbname="mlflow_auth", user=user)) as connection,
+        connection,
+        connection.cursor() as at,
+    ):
+        for account, variable in (*ACCOUNTS, (serving, "MLFLOW_SERVING_PASSWORD")):
+            if password := os.environ.get(variable):
+                change = "UPDATE users SET password_hash = %s WHERE username = %s"
+                at.execute(change, (generate_password_hash(password), account))
+                given += [account] * at.rowcount
+    return given
 
 
 def _require_empty() -> None:
     """Refuse a stack that somebody works on, or has worked on: what it holds would be gone."""
     users = "SELECT count(*) FROM pg_stat_activity WHERE datname IN ('mlflow', 'mlflow_auth') AND usename = 'mlflow'"
     if _count("postgres", users):
-        raise DataError("the tracking server is connected to its databases; stop it before a backup comes back")
+        raise DataError("the tracking server is connected to its databases; stop it before a backup comes back:"
+                        " `ratchet stack stop tracking`, with Docker `make restore` does it")  # fmt: skip
     for database, table in HOLDS.items():
         is_made = f"SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename = '{table}'"
         found = _count(database, f"SELECT count(*) FROM {table}") if _count(database, is_made) else 0

@@ -13,13 +13,16 @@ from pathlib import Path
 
 import requests
 
-from ratchet.adapters import keys, schema, tracking
+from ratchet.adapters import keys, rights, schema, tracking
 from ratchet.adapters.patience import CALLS_AGAIN
 from ratchet.errors import RatchetError
 from ratchet.settings import Settings, masked
 
 FREE_BYTES = 2 * 2**30
 SKEW_S = 30
+# From MLflow 3.18 on it refuses to load any PyFunc model when this is false, and every model of ours is one.
+MODEL_CODE, PICKLE = "MLFLOW_ALLOW_MODEL_CODE_EXECUTION", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
+TRUE = ("true", "1")  # as MLflow reads its variables; whatever else is not true
 EXPERIMENT = "ratchet-doctor"  # each account has its own: who makes one may also delete in it
 # A command waits for what is away; here its absence is the finding.
 ONCE = {CALLS_AGAIN: "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
@@ -37,7 +40,7 @@ class Finding:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at each part; yield what was found, in order."""
     os.environ.update(ONCE)
-    for look in (_environment, _disk, _database, _server, _account, _clock, _files):
+    for look in (_environment, _models, _disk, _database, _server, _account, _clock, _files):
         part = look.__name__.removeprefix("_")
         try:
             yield look(settings)
@@ -64,6 +67,18 @@ def _environment(settings: Settings) -> Finding:
     return Finding("environment", told, f"{'; '.join(wrong)}: make setup" if wrong else "")
 
 
+def _models(settings: Settings) -> Finding:
+    """Whether MLflow's settings let a model be loaded. They are looked at whichever MLflow is here: others load too."""
+    value = os.environ.get(MODEL_CODE)
+    if value is not None and value.lower() not in TRUE:
+        return Finding("models", f"{MODEL_CODE}={value}", "MLflow from 3.18 on refuses every PyFunc model, all of"
+                       f" Ratchet's too: unset {MODEL_CODE}; nothing of a Ratchet model is unpickled, and each file"
+                       " of it is checked before it is loaded")  # fmt: skip
+    if PICKLE in os.environ and value is None:
+        return Finding("models", f"may be loaded; {PICKLE} is deprecated from MLflow 3.18 on, Ratchet does not need it")
+    return Finding("models", "may be loaded")
+
+
 def _disk(settings: Settings) -> Finding:
     place = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
     free = shutil.disk_usage(place).free
@@ -73,7 +88,9 @@ def _disk(settings: Settings) -> Finding:
 
 def _database(settings: Settings) -> Finding:
     state = schema.state(settings)
-    shown = f"{masked(settings.database_url)}: role {state.role}, {'may' if state.may_promote else 'may not'} promote"
+    may_record = state.is_newest and rights.may_record(settings)
+    shown = (f"{masked(settings.database_url)}: role {state.role}, {'may' if state.may_promote else 'may not'} promote,"
+             f" {'may' if may_record else 'may not'} record requests and outcomes")  # fmt: skip
     if settings.database_url.startswith("sqlite:") and not state.is_newest:
         return Finding("database", f"{masked(settings.database_url)}: the next command makes its tables")
     mend = "" if state.is_newest else "its tables are missing or old: whoever owns it runs `ratchet migrate`"

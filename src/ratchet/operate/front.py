@@ -8,6 +8,8 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, cast
 
+from ratchet.adapters import rights
+from ratchet.adapters.captured import RefusedError
 from ratchet.errors import Away, ConfigError, RatchetError
 from ratchet.operate import underway
 from ratchet.operate.controller import Controller
@@ -28,6 +30,8 @@ from ratchet.serving.server import Listening
 from ratchet.steps.session import Session
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+NOT_RECORDED = ("outcomes cannot be recorded here now: whoever runs this gateway finds the reason and the mend in its"
+                " log; send them again after that")  # fmt: skip
 KEYS_S = 5.0  # after which a change of the file of keys is seen
 
 
@@ -47,14 +51,17 @@ def serve(session: Session, front: Front, up: Callable[[str, Supervisor], None])
     """Answer until SIGTERM or SIGINT. up: called with the address once a model answers, from another thread;
     until then it listens and says that it is not ready.
 
-    Raises RatchetError if no version is in the stage, the port is taken, or nobody would be asked for a key.
+    Raises RatchetError if no version is in the stage, the port is taken, nobody would be asked for a key, or what is
+    asked and comes true could not be recorded.
     """
     keys = _keys(session, front)
+    if session.task.serving.capture:
+        _require_recording(session)
     meters = Meters()
     recorder = Recorder(session.task, session.settings, session.progress.note)
     gateway = Gateway(session.task, recorder, meters)
     captures = session.task.serving.capture
-    door = Door(gateway, keys, version("mlflow"), Truth(recorder, gateway) if captures else None)
+    door = Door(gateway, keys, version("mlflow"), Truth(recorder, gateway, session.progress.note) if captures else None)
     door.hosts = frozenset(LOOPBACK) if keys.file is None and not front.is_open else frozenset()
     controller = Controller(front.config, session.settings, session.progress.note) if captures else None
     door.pages = pages.routes(door, partial(_state, session))
@@ -81,6 +88,14 @@ def serve(session: Session, front: Front, up: Callable[[str, Supervisor], None])
             raise faults[0]
     finally:
         recorder.close()
+
+
+def _require_recording(session: Session) -> None:
+    """Refuse to start where the role may not record; a database that does not answer now may do so later."""
+    try:
+        rights.require_recording(session.settings)
+    except Away as error:
+        session.progress.note(f"{error}; whether requests can be recorded is not known yet, they wait until then")
 
 
 def _state(session: Session) -> RolloutState | None:
@@ -153,8 +168,14 @@ def _reread(keys: Keys, session: Session) -> Iterator[None]:
 class Truth:
     """Keeps what came true, as callers send it."""
 
-    def __init__(self, recorder: Recorder, gateway: Gateway) -> None:
-        self.recorder, self.gateway = recorder, gateway
+    def __init__(self, recorder: Recorder, gateway: Gateway, tell: Callable[[str], None]) -> None:
+        self.recorder, self.gateway, self._tell, self._told = recorder, gateway, tell, ""
+
+    def tell(self, text: str) -> None:
+        """Tell whoever runs the gateway, once for each fault."""
+        if text != self._told:
+            self._tell(text)
+        self._told = text
 
     def accept(self, body: bytes) -> dict[str, Any]:
         """Keep the outcomes of a body; return how many were new. It waits for the database.
@@ -174,5 +195,8 @@ class Truth:
             raise Problem.of([Fault(path, told) for path, told in error.faults]) from None
         except Away:
             raise Problem(503, "the database of outcomes is away; send them again", retry_s=5) from None
-        except RatchetError as error:
+        except RefusedError as error:
             raise Problem(500, "the outcomes could not be kept") from error
+        except RatchetError as error:
+            self.tell(f"outcomes are refused with 503: {error}")
+            raise Problem(503, NOT_RECORDED, retry_s=60) from None

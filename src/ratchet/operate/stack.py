@@ -12,19 +12,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 from ratchet.adapters import database, postgres, schema, servers
 from ratchet.adapters.postgres import Cluster
 from ratchet.errors import ServerError
+from ratchet.operate.part import DEPLOY, Part, Tell, Tracking
+from ratchet.operate.people import ACCOUNT_VARIABLES, PEOPLE, ROLES
 from ratchet.settings import SERVE_HOST
 
-DEPLOY = Path(__file__).parents[3] / "deploy"
 BUCKET = "ratchet-artifacts"
-READY_S = 120  # an empty database is migrated first
-ROLES = {"ratchet_owner": "RATCHET_OWNER_PASSWORD", "ratchet_scientist": "RATCHET_SCIENTIST_PASSWORD",
-         "ratchet_promoter": "RATCHET_PROMOTER_PASSWORD", "ratchet_gateway": "RATCHET_GATEWAY_PASSWORD"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,13 +51,24 @@ class Ports:
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack. secrets: what `.env` holds; tracking: its process, for those who stop and start it."""
+    """A running stack. secrets: what `.env` holds; its parts may be stopped and started again."""
 
     folder: Path
     ports: Ports
     secrets: Mapping[str, str]
     cluster: Cluster
+    bucket: "Part"
     tracking: "Tracking"
+
+    @property
+    def parts(self) -> dict[str, "Cluster | Part"]:
+        """Its parts by their names, each after those that it stands on."""
+        return {"postgres": self.cluster, "bucket": self.bucket, "tracking": self.tracking}
+
+    def address(self, part: str) -> str:
+        """Return the address at which a part listens."""
+        return f"http://{SERVE_HOST}:{getattr(self.ports, part)}" if part != "postgres" else (
+            f"{SERVE_HOST}:{self.ports.postgres}")  # fmt: skip
 
     @property
     def tracking_uri(self) -> str:
@@ -72,8 +80,9 @@ class Stack:
         return self.cluster.url("ratchet", role, self.secrets[ROLES[role]])
 
     def operators(self) -> dict[str, str]:
-        """What whoever backs it up exports: the superuser of PostgreSQL, and the way to the bucket."""
-        return {
+        """What whoever backs it up exports: the superuser of PostgreSQL, the way to the bucket, the accounts."""
+        accounts = {name: self.secrets[name] for name in ACCOUNT_VARIABLES}
+        return accounts | {
             "PGHOST": SERVE_HOST,
             "PGPORT": str(self.ports.postgres),
             "PGUSER": "postgres",
@@ -83,42 +92,27 @@ class Stack:
             "GOOGLE_CLOUD_PROJECT": "ratchet",
         }
 
-    def environment(self, role: str = "ratchet_promoter") -> dict[str, str]:
-        """What a person exports to work on the stack, as its admin."""
+    def environment(self, person: str = "admin") -> dict[str, str]:
+        """Return what a person exports to work on the stack.
+
+        Args:
+            person: One of PEOPLE.
+        """
+        account, password, role, has_key = PEOPLE[person]
+        key = {"RATCHET_LEDGER_KEY": self.secrets["RATCHET_LEDGER_KEY"]} if has_key else {}
         return {
             "MLFLOW_TRACKING_URI": self.tracking_uri,
-            "MLFLOW_TRACKING_USERNAME": "admin",
-            "MLFLOW_TRACKING_PASSWORD": self.secrets["MLFLOW_AUTH_ADMIN_PASSWORD"],
+            "MLFLOW_TRACKING_USERNAME": account or self.secrets["MLFLOW_SERVING_USERNAME"],
+            "MLFLOW_TRACKING_PASSWORD": self.secrets[password],
             "RATCHET_DATABASE_URL": self.database_url(role),
-            "RATCHET_LEDGER_KEY": self.secrets["RATCHET_LEDGER_KEY"],
-        }
-
-
-class Tracking:
-    """The tracking server, which may be stopped and started again."""
-
-    def __init__(self, environment: Mapping[str, str], url: str, log: Path) -> None:
-        self.environment, self.url, self.log = environment, url, log
-        self._up = ExitStack()
-
-    def start(self) -> None:
-        """Start it; return when it is healthy."""
-        words = ["bash", str(DEPLOY / "tracking" / "serve.sh")]
-        child = self._up.enter_context(servers.running("mlflow server", words, self.log, env=self.environment))
-        try:
-            child.require(partial(servers.answers, f"{self.url}/health"), READY_S)
-        except BaseException:
-            self._up.close()
-            raise
-
-    def stop(self) -> None:
-        """Stop it."""
-        self._up.close()
+        } | key
 
 
 @contextmanager
-def running(folder: Path, ports: Ports | None = None) -> Iterator[Stack]:
+def running(folder: Path, ports: Ports | None = None, tell: Tell = lambda text: None) -> Iterator[Stack]:
     """Start the stack on the data of the folder, made on first use; stop all of it at the end.
+
+    tell: hears what is wrong with an account.
 
     Raises ServerError that names the part which did not come up.
     """
@@ -132,6 +126,8 @@ def running(folder: Path, ports: Ports | None = None) -> Iterator[Stack]:
     if pid := _is_running(folder):
         raise ServerError(f"{folder}: a stack runs there already (PostgreSQL is process {pid}); stop it, or choose"
                           " another folder (--folder)")  # fmt: skip
+    for log in folder.glob("*.log"):  # those of the last time: one generation is kept
+        log.replace(log.with_name(f"{log.name}.1"))
     ports, secrets = ports or Ports.remembered(folder / "ports.json"), _secrets(folder / ".env")
     cluster = Cluster(folder / "postgres", ports.postgres, secrets["POSTGRES_PASSWORD"])
     is_new, whole = not cluster.folder.exists(), folder / "initialised"
@@ -142,12 +138,13 @@ def running(folder: Path, ports: Ports | None = None) -> Iterator[Stack]:
         elif not whole.exists() and not _is_made(cluster, secrets):
             raise ServerError(f"{cluster.folder}: it was left half-made and holds nothing yet; remove it, start again")
         whole.touch()
-        parts.enter_context(_bucket(folder, ports.bucket))
+        bucket = _bucket(folder, ports.bucket)
         tracking = Tracking(_tracking_environment(folder, ports, secrets), f"http://{SERVE_HOST}:{ports.tracking}",
-                            folder / "tracking.log")  # fmt: skip
-        parts.callback(tracking.stop)
-        tracking.start()
-        yield Stack(folder, ports, secrets, cluster, tracking)
+                            folder / "tracking.log", tell)  # fmt: skip
+        for part in (bucket, tracking):
+            parts.callback(part.stop)
+            part.start()
+        yield Stack(folder, ports, secrets, cluster, bucket, tracking)
 
 
 def _is_running(folder: Path) -> int:
@@ -198,13 +195,11 @@ def _is_made(cluster: Cluster, secrets: Mapping[str, str]) -> bool:
         return False
 
 
-@contextmanager
-def _bucket(folder: Path, port: int) -> Iterator[None]:
+def _bucket(folder: Path, port: int) -> Part:
     words = [sys.executable, "-m", "gcp_storage_emulator", f"--data-dir={folder / 'bucket'}", "start",
              f"--host={SERVE_HOST}", f"--port={port}", f"--default-bucket={BUCKET}"]  # fmt: skip
-    with servers.running("gcp-storage-emulator", words, folder / "bucket.log") as child:
-        child.require(partial(servers.answers, f"http://{SERVE_HOST}:{port}/storage/v1/b/{BUCKET}"), READY_S)
-        yield
+    health = f"http://{SERVE_HOST}:{port}/storage/v1/b/{BUCKET}"
+    return Part("gcp-storage-emulator", words, folder / "bucket.log", health, os.environ)
 
 
 def _tracking_environment(folder: Path, ports: Ports, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -218,5 +213,6 @@ def _tracking_environment(folder: Path, ports: Ports, secrets: Mapping[str, str]
         "RATCHET_BUCKET": f"gs://{BUCKET}",
         "MLFLOW_PORT": str(ports.tracking),
         "MLFLOW_STATE": str(folder / "tracking"),
+        "RATCHET_ENV_FILE": str(folder / ".env"),
         "MLFLOW_SERVER_ALLOWED_HOSTS": f"{SERVE_HOST}:*,localhost:*",
     }
