@@ -17,6 +17,9 @@ from tests.end_to_end.commands import settle
 
 HEAVY = {"mlflow", "optuna", "pandas", "numpy", "sklearn", "xgboost", "duckdb", "pydantic"}
 TASK = "name: small\ndata:\n  sources: {rows: {uris: [rows.csv]}}\n  target: left\n"
+ONLY_THE_FILE = (
+    "task {!r} is right as far as the file goes; the data were not read, `ratchet preprocess {}` checks them\n"
+)
 Say = Callable[..., Told]
 
 
@@ -125,7 +128,7 @@ def test_who_aborts_a_rollout_does_not_wait_for_mlflow_or_models_to_be_imported(
 
 def test_a_right_task_is_told_so_and_exits_0(say: Say) -> None:
     told = say("config", "check", "task.yaml")
-    assert (told.code, told.out, told.err) == (0, "task.yaml: task 'small' is right\n", "")
+    assert (told.code, told.out, told.err) == (0, f"task.yaml: {ONLY_THE_FILE.format('small', 'task.yaml')}", "")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +187,6 @@ def test_one_database_for_both_exits_1(say: Say, monkeypatch: pytest.MonkeyPatch
     [
         ([], "Usage: "),
         (["trian"], "No such command 'trian'"),
-        (["train"], "Missing option '-c' / '--config'"),
         (["train", "-c", "task.yaml", "--trails", "3"], "No such option '--trails'. Did you mean '--trials'?"),
         (["train", "-c", "task.yaml", "--trials", "abc"], "Invalid value for '--trials': 'abc' is not a whole number"),
         (["train", "-c", "task.yaml", "--jobs", "1.5"], "Invalid value for '--jobs': '1.5' is not a whole number"),
@@ -217,10 +219,61 @@ def test_an_option_is_held_to_the_bounds_of_the_file(say: Say, option: str, valu
     assert told.err == f"ratchet: {option}: input should be {bound}\n"
 
 
-# ---------------------------------------------------------------- --json
+# ---------------------------------------------------------------- which task is meant
 
 
 @pytest.mark.parametrize("name", ABOUT_A_TASK)
+def test_a_task_is_named_without_an_option_too(say: Say, name: str) -> None:
+    told = say(*name.split(), "taks.yaml", *REQUIRED.get(name, ()))
+    assert (told.code, told.out) == (1, "")
+    assert told.err == "ratchet: taks.yaml: no such file; did you mean 'task.yaml'?\n"
+
+
+@pytest.mark.parametrize("name", ABOUT_A_TASK)
+def test_the_only_task_here_or_in_configs_need_not_be_named(say: Say, name: str) -> None:
+    Path("configs").mkdir()
+    Path("conda.yaml").write_text("name: environment\ndependencies: [python]\n", encoding="utf-8")
+    Path("task.yaml").rename("configs/task.yml")
+    Path("configs/task.yml").write_text(f"{TASK}serach: {{}}\n", encoding="utf-8")
+    told = say(*name.split(), *REQUIRED.get(name, ()))
+    assert (told.code, told.out) == (1, "")
+    assert told.err.splitlines() == [
+        "ratchet: the task is configs/task.yml",
+        "ratchet: configs/task.yml: serach: unknown key; did you mean 'search'?",
+    ]
+
+
+def test_one_of_several_tasks_has_to_be_named(say: Say) -> None:
+    Path("configs").mkdir()
+    Path("configs/other.yaml").write_text(TASK, encoding="utf-8")
+    told = say("train")
+    assert (told.code, told.out) == (1, "")
+    assert "which task? There are configs/other.yaml, task.yaml; name one, as in `" in told.err
+    assert told.err.endswith(" train configs/other.yaml`\n")
+
+
+def test_without_any_task_the_way_to_write_one_is_told(say: Say) -> None:
+    Path("task.yaml").unlink()
+    told = say("train", "--json")
+    assert told.code == 1
+    assert "`ratchet init data.csv --target COLUMN > task.yaml`" in told.json["error"]
+
+
+@pytest.mark.parametrize("words", [["other.yaml", "-c", "task.yaml"], ["other.yaml", "task.yaml"]])
+def test_two_different_tasks_are_refused(say: Say, words: list[str]) -> None:
+    told = say("train", *words)
+    assert (told.code, told.out) == (1, "")
+    assert "are named; one command is about one task, so name one of them" in told.err
+
+
+def test_a_task_named_twice_is_one_task(say: Say) -> None:
+    assert say("config", "check", "task.yaml", "-c", "./task.yaml").code == 0
+
+
+# ---------------------------------------------------------------- --json
+
+
+@pytest.mark.parametrize("name", [name for name in ABOUT_A_TASK if name != "config check"])
 def test_with_json_a_failure_is_one_json_object_too(say: Say, name: str) -> None:
     told = say(*name.split(), "-c", "taks.yaml", "--json", *REQUIRED.get(name, ()))
     assert told.code == 1
@@ -255,7 +308,7 @@ def test_init_writes_a_task_that_check_finds_right(say: Say) -> None:
     drafted = say("init", "sklearn://wine", "--target", "target")
     assert (drafted.code, drafted.err) == (0, "")
     Path("wine.yaml").write_text(drafted.out, encoding="utf-8")
-    assert say("config", "check", "wine.yaml").out == "wine.yaml: task 'wine' is right\n"
+    assert say("config", "check", "wine.yaml").out == f"wine.yaml: {ONLY_THE_FILE.format('wine', 'wine.yaml')}"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """From a YAML file to a task, or to one list of all that is wrong with it."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,94 @@ def test_a_class_that_yaml_reads_as_true_is_told_with_the_mend(write: Write) -> 
     assert load(write(SMALL + '  positive: "Yes"\n')).data.positive == "Yes"
 
 
+# ---------------------------------------------------------------- what is not YAML, and the mend that is offered
+
+
+ASKED = [  # a line of a task, and what was meant by it
+    ("problem: {question: Is it so?}", "Is it so?"),
+    ("problem: {question: Is it so, or not?, kind: binary}", "Is it so, or not?"),
+    ("problem: {question: 50 % : yes}", "50 % : yes"),
+    ("problem: {question: Which of them is #3}", "Which of them is #3"),
+    ("problem: {question: “Is it so?”}", "Is it so?"),
+    ("problem: {question: [a, b] or c?}", "[a, b] or c?"),
+    ("problem: {question: \"a\" or 'b'?}", "\"a\" or 'b'?"),
+    ("problem:\n  question: a: b", "a: b"),
+    ("problem:\n  question: 50 % : yes   # a comment", "50 % : yes"),
+    ("problem:\n  question: Which of them is #3?", "Which of them is #3?"),
+    ("problem:\n  question: ‘Is it so’", "Is it so"),
+    ("problem:\n  question: “그런가요”", "그런가요"),
+    ("problem:\n  question: 「그런가요」", "그런가요"),
+    ("problem:\n  question: 'it's so'", "it's so"),
+    ('problem:\n  question: "say "x" now"', 'say "x" now'),
+    ('problem:\n  question: "Is it so?', "Is it so?"),
+    ("problem:\n  question: \\d+ 'or' \\w: x", "\\d+ 'or' \\w: x"),
+    *((f"problem:\n  question: {mark}x y", f"{mark}x y") for mark in ("@", "%", "*", "!", "`", "> ", "| ", "- ", "? ")),
+    ("problem:\n  question: 2024-13-45", "2024-13-45"),
+    ("problem:\n\tquestion: yes, it is", "yes, it is"),
+    ("problem:\n\u00a0\u00a0question: yes, it is", "yes, it is"),
+    ("problem:\n\u3000question: yes, it is", "yes, it is"),
+    ("problem:\n kind: binary\n  question: yes, it is", "yes, it is"),
+    ("problem:\n  kind: binary\n  question:so", "so"),
+    ("problem:\n  kind: binary\n  question：so", "so"),
+]
+
+
+@pytest.mark.parametrize(("lines", "meant"), ASKED)
+def test_a_line_that_is_not_yaml_is_shown_as_it_should_be_written_and_then_read(
+    write: Write, lines: str, meant: str
+) -> None:
+    text = SMALL + lines + "\n"
+    (fault,) = faults(write(text))
+    match = re.match(r"task\.yaml:(\d+): not YAML: .*(?:quotes|key|tabs|above): (.*)$", fault)
+    assert match, fault
+    rows = text.replace("\t", "  ").replace("\u00a0", " ").replace("\u3000", "  ").split("\n")
+    place = int(match[1]) - 1
+    above = rows[place - 1] if "like the line above" in fault else rows[place]
+    rows[place] = above[: len(above) - len(above.lstrip())] + match[2]
+    assert load(write("\n".join(rows))).problem.question == meant
+
+
+@pytest.mark.parametrize(
+    ("lines", "mend", "mended"),
+    [
+        ("features:\n  categorical:\n    - a: b\n", 'write it in quotes: "a: b"', 'features: {categorical: ["a: b"]}'),
+        ("features: {categorical: [a: b, c]}\n", 'write it in quotes: "a: b"', 'features: {categorical: ["a: b", c]}'),
+        ("features: {categorical: [a, b\n", "close the bracket: features: {categorical: [a, b]}",
+         "features: {categorical: [a, b]}"),
+        ("features:\n  kind:text\n", "write a blank after the colon of 'kind'", "features:\n  kind: text"),
+        ("features: {kind:text}\n", "write a blank after the colon of 'kind'", "features: {kind: text}"),
+        ("problem:\n  question: #3 is it\n", "it is empty; what follows a # is a comment, unless it stands in quotes",
+         'problem: {question: "#3 is it"}'),
+    ],
+)  # fmt: skip
+def test_what_is_yaml_but_not_what_was_meant_is_told_with_the_mend(
+    write: Write, lines: str, mend: str, mended: str
+) -> None:
+    (fault,) = faults(write(SMALL + lines))
+    assert fault.endswith(mend)
+    load(write(f"{SMALL}{mended}\n"))
+
+
+@pytest.mark.parametrize(
+    "line", ["question: “A” is better than “B”", "question: Is it so? # 3 reasons", "question: '“so”'"]
+)
+def test_what_is_yaml_and_meant_is_left_alone(write: Write, line: str) -> None:
+    assert load(write(f"{SMALL}problem:\n  {line}\n")).problem.question
+
+
+@anywhere
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20))
+def test_a_mend_is_offered_only_if_it_can_be_read(write: Write, value: str) -> None:
+    text = f"{SMALL}problem: {{question: {value}, kind: binary}}\n"
+    try:
+        load(write(text))
+    except ConfigError as error:
+        fault = str(error).splitlines()[0]
+        match = re.match(r"task\.yaml:5: not YAML: .*? write the value in quotes: (.*)$", fault)
+        if match:
+            assert yaml.safe_load(SMALL + match[1])["name"] == "small"
+
+
 def test_a_long_value_is_shown_in_part(write: Write) -> None:
     (line,) = faults(write(with_task(name="x" * 5000)))
     assert len(line) < 250
@@ -162,7 +251,7 @@ def test_a_missing_file_is_told_with_the_nearest_beside_it(write: Write) -> None
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("name: small\ndata: [\n", "task.yaml:3: not YAML: "),
+        ("name: small\ndata: [\n", "task.yaml:2: not YAML: "),
         ("name: small\n\tdata: x\n", "task.yaml:2: not YAML: found character '\\t'"),
         ("name: a: b\n", "task.yaml:1: not YAML: mapping values are not allowed here"),
         ("name: small\n---\nname: other\n", "task.yaml:2: not YAML: but found another document"),

@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -11,49 +11,16 @@ from pydantic import BaseModel, ValidationError
 
 from ratchet.config import Definitions, Task
 from ratchet.errors import ConfigError, did_you_mean
+from ratchet.yaml_mend import NO_BLANK, quote
+from ratchet.yaml_text import describe_yaml_error, parse_yaml
 
 MAX_BYTES = 1_000_000
-MAX_BITS = 64  # of a whole number; Python itself refuses to print one of more than 4,300 digits
 SPLIT_KINDS = ("hash", "group", "time", "column", "source")
 PLAIN_WORDS = {
     **dict.fromkeys(("tuple_type", "list_type"), "input should be a list, as in [one, two]"),
     "string_type": "input should be a text",
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "input should be a mapping"),
 }
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader, which also refuses a key that stands twice and an alias (how a YAML bomb grows)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
-            if isinstance(key, Hashable):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            value = super().construct_object(node, deep)
-        except (ValueError, LookupError, AttributeError):  # what PyYAML lets out for 2024-13-45 or !!bool x
-            value = None
-        else:
-            if not isinstance(value, int) or value.bit_length() <= MAX_BITS:
-                return value
-        kind = node.tag.rpartition(":")[2]
-        raise yaml.constructor.ConstructorError(
-            None, None, f"{str(node.value)[:40]!r} cannot be read as {kind}; is it a text? write it in quotes",
-            node.start_mark,
-        )  # fmt: skip
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not used here", mark)
-        return super().compose_node(parent, index)
 
 
 def load(path: Path | str) -> Task:
@@ -78,17 +45,15 @@ def _read(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise ConfigError(f"{path}: {size:,} bytes; a task has at most {MAX_BYTES:,}")
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
+        document = parse_yaml(text)
     except FileNotFoundError:
         nearby = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         raise ConfigError(f"{path}: no such file{did_you_mean(str(path), nearby)}") from None
     except (OSError, ValueError, OverflowError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise ConfigError(f"{place}: not YAML: {problem}") from None
+        raise ConfigError(describe_yaml_error(path, text, error)) from None
     if document is None:
         raise ConfigError(f"{path}: is empty; did the command that should write it fail?")
     if not isinstance(document, dict):
@@ -135,7 +100,8 @@ def _faults(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
         where = ".".join(part if part.isprintable() else repr(part) for part in parts)
         if fault["type"] == "extra_forbidden":
             known = _keys_at(model, fault["loc"][:-1])
-            yield f"{where}: unknown key{did_you_mean(str(place[-1]), known) or _one_of(known)}"
+            mend = _blank_after_colon(str(place[-1]), known)
+            yield f"{where}: unknown key{mend or did_you_mean(str(place[-1]), known) or _one_of(known)}"
         elif fault["type"] == "union_tag_invalid":
             tag = str(fault["input"].get("by"))
             yield f"{where}.by: no split {tag[:80]!r}{did_you_mean(tag, SPLIT_KINDS)}; one of {', '.join(SPLIT_KINDS)}"
@@ -147,8 +113,26 @@ def _faults(model: type[BaseModel], error: ValidationError) -> Iterator[str]:
             text = PLAIN_WORDS.get(fault["type"]) or (text if own else text[0].lower() + text[1:])
             given = fault["input"]
             shown = f", not {given!r:.80}" if isinstance(given, str | int | float) and not own else ""
-            shown += "; write it in quotes" if shown and fault["type"] == "string_type" else ""
+            if "dict" in fault["type"] or "model" in fault["type"]:
+                shown += _blank_after_colon(str(given), _keys_at(model, fault["loc"]))
+            elif fault["type"] == "string_type":
+                shown += _in_quotes(given, bool(shown))
             yield f"{where}: {text}{shown}" if where else text
+
+
+def _blank_after_colon(given: str, known: list[str]) -> str:
+    match = NO_BLANK.match(given)
+    return f"; write a blank after the colon of {match[1]!r}" if match and match[1] in known else ""
+
+
+def _in_quotes(given: Any, is_shown: bool) -> str:
+    """Return the mend for a value that is no text, though it was meant as one."""
+    if given is None:
+        return ", it is empty; what follows a # is a comment, unless it stands in quotes"
+    if isinstance(given, dict) and len(given) == 1:
+        key, value = next(iter(given.items()))
+        return f"; write it in quotes: {quote(f'{key}: {value}')}" if isinstance(value, str | int | float) else ""
+    return "; write it in quotes" if is_shown else ""
 
 
 def _one_of(known: list[str]) -> str:

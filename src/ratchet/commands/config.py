@@ -1,7 +1,10 @@
 """The commands about a task's file."""
 
+import shlex
+
 import click
 
+from ratchet.commands.task import file_options
 from ratchet.errors import ConfigError
 
 
@@ -11,19 +14,23 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("file")
-def check(file: str) -> None:
-    """List all faults of a task's file: first of what it says, then of what it asks of its search."""
+@file_options
+def check(config: str) -> None:
+    """List all faults of a task's file: first of what it says, then of what it asks of its search.
+
+    Only the file is read, not the data that it names: `ratchet preprocess` checks those.
+    """
     from ratchet import console
     from ratchet.core import asked
     from ratchet.taskfile import load
 
-    task = load(file)
+    task = load(config)
     try:
         asked.check(task, task.problem.kind)
     except ConfigError as error:
-        raise ConfigError("\n".join(f"{file}: {line}" for line in str(error).splitlines())) from None
-    console.say(f"{file}: task {task.name!r} is right")
+        raise ConfigError("\n".join(f"{config}: {line}" for line in str(error).splitlines())) from None
+    console.say(f"{config}: task {task.name!r} is right as far as the file goes; the data were not read,"
+                f" `ratchet preprocess {shlex.quote(config)}` checks them")  # fmt: skip
 
 
 @config.command()

@@ -32,8 +32,8 @@ STAGE = click.option(
 
 
 @click.command()
-@click.argument("version", type=click.IntRange(1))
 @task_options
+@click.argument("version", type=click.IntRange(1))
 @STAGE
 @COMMENT
 def approve(version: int, **options: Any) -> None:
@@ -42,8 +42,8 @@ def approve(version: int, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("version", type=click.IntRange(1))
 @task_options
+@click.argument("version", type=click.IntRange(1))
 @STAGE
 @COMMENT
 def refuse(version: int, **options: Any) -> None:

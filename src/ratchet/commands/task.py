@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ratchet.adapters import process
+from ratchet.commands.task_choice import choose_task_file
 from ratchet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,13 +19,36 @@ if TYPE_CHECKING:
 COMMENT = click.option("--comment", default="", metavar="TEXT", help="Why; it stands on the ledger.")
 
 
+def file_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take the file of its task: by name, by `-c`, or unset where there is only one.
+
+    The function gets its path as `config`. Beside other arguments this decorator stands above them, so that the file is
+    the first.
+    """
+
+    @wraps(command)
+    def with_file(*, config: str | None, task_files: tuple[str, ...], **options: Any) -> None:
+        from ratchet import console
+
+        path, was_looked_for = choose_task_file(config, task_files, click.get_current_context().command_path)
+        if was_looked_for:
+            console.note(f"the task is {path}")
+        command(config=path, **options)
+
+    return _with(
+        with_file,
+        click.argument("task_files", nargs=-1, metavar="[FILE]"),
+        click.option(
+            "-c", "--config", metavar="FILE",
+            help="The YAML file of the task, also without -c; unset: the only one here or in configs/.",
+        ),
+    )  # fmt: skip
+
+
 def task_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that every command about a task takes."""
-    return _with(
-        command,
-        click.option("-c", "--config", required=True, metavar="FILE", help="The YAML file of the task."),
-        click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout and nothing else."),
-    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout and nothing else.")
+    return file_options(_with(command, as_json))
 
 
 def work_options(command: Callable[..., None]) -> Callable[..., None]:

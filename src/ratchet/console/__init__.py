@@ -2,9 +2,9 @@
 
 from ratchet.console.progress import Live, Quiet
 from ratchet.console.results import at, gates, ledger, plan, prepared, report, rollout, status, why
-from ratchet.console.words import as_json, duration, fault, figure, finding, say, table, text
+from ratchet.console.words import as_json, duration, fault, figure, finding, note, say, table, text
 
 __all__ = [
-    "Live", "Quiet", "as_json", "at", "duration", "fault", "figure", "finding", "gates", "ledger", "plan", "prepared",
-    "report", "rollout", "say", "status", "table", "text", "why",
+    "Live", "Quiet", "as_json", "at", "duration", "fault", "figure", "finding", "gates", "ledger", "note", "plan",
+    "prepared", "report", "rollout", "say", "status", "table", "text", "why",
 ]  # fmt: skip

@@ -42,6 +42,11 @@ def fault(text: str) -> None:
     sys.stderr.write("".join(f"ratchet: {line}\n" for line in lines))
 
 
+def note(text: str) -> None:
+    """Print a remark on stderr, beside a result that goes to stdout."""
+    sys.stderr.write(f"ratchet: {text}\n")
+
+
 def text(content: str) -> None:
     """Print a file's content as it is, for `>`."""
     sys.stdout.write(content)
