@@ -7,6 +7,7 @@ needs a Korean font too (Debian's fonts-nanum, and fonts-noto-color-emoji).
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+MODE = "workflowType=machine_learning"  # what the switch at the top left of MLflow's UI does
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
@@ -67,14 +69,25 @@ def shoot(page: Page, url: str, name: str, wait_for: str) -> None:
 
 
 def tidy(page: Page) -> None:
-    """Close the panel that MLflow opens beside its pages, and unfold nested runs."""
+    """Close the panel that MLflow opens beside its pages, make room for the names, and unfold nested runs."""
     for button in page.get_by_role("button", name="Close").all():
         button.click()
-    for name in ("main", "train"):
-        row = page.locator(".ag-row").filter(has=page.get_by_role("link", name=name, exact=True))
+    widen(page)
+    for name in (r" · version \d+ in ", "^train · "):
+        row = page.locator(".ag-row").filter(has=page.get_by_role("link", name=re.compile(name)))
         if row.count():
             row.first.locator("button").first.click(timeout=5_000)
             page.wait_for_timeout(1000)
+
+
+def widen(page: Page) -> None:
+    """Draw the edge of the column with the runs' names to the right."""
+    edge = page.locator(".ag-header-cell").filter(has_text="Run Name").locator(".ag-header-cell-resize")
+    if edge.count() and (box := edge.first.bounding_box()):
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 320, box["y"] + box["height"] / 2, steps=8)
+        page.mouse.up()
 
 
 def pages() -> None:
@@ -101,10 +114,11 @@ def main(task: str) -> None:
         columns = ",".join(
             ["params.`family`", *(f"metrics.`{name}`" for name in ("roc_auc", "test_roc_auc", "seconds"))]
         )
-        shoot(page, f"{url}/#/experiments/{experiment}/runs?selectedColumns={columns}", "runs", "main")
+        place = f"{url}/#/experiments/{experiment}/runs?{MODE}&selectedColumns={columns}"
+        shoot(page, place, "runs", "in Production")
         boosted = [run for run in trials if run.data.params["family"] == "xgboost"]
         chosen = ",".join(f'"{run.info.run_id}"' for run in boosted[:4])
-        shoot(page, f'{url}/#/compare-runs?runs=[{chosen}]&experiments=["{experiment}"]', "compare", "Comparing")
+        shoot(page, f'{url}/#/compare-runs?{MODE}&runs=[{chosen}]&experiments=["{experiment}"]', "compare", "Comparing")
         browser.close()
 
 

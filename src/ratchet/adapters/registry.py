@@ -34,6 +34,7 @@ class Version:
     tags: Mapping[str, str]
     aliases: tuple[str, ...]
     updated_ms: int
+    description: str = ""
 
     @property
     def uri(self) -> str:
@@ -61,7 +62,7 @@ def versions(client: "MlflowClient", name: str) -> list[Version]:
 def _version(found: Any, aliases: Iterable[str]) -> Version:
     tags, moved_ms = dict(found.tags), found.last_updated_timestamp or 0
     return Version(found.name, int(found.version), found.current_stage, found.run_id or "", found.source, tags,
-                   tuple(sorted(aliases)), moved_ms)  # fmt: skip
+                   tuple(sorted(aliases)), moved_ms, found.description or "")  # fmt: skip
 
 
 def numbered(client: "MlflowClient", name: str, number: int) -> Version:
@@ -132,7 +133,8 @@ def behind(client: "MlflowClient", name: str, stage: str) -> Version:
 def register(client: "MlflowClient", name: str, model_uri: str, run_id: str, about: Mapping[str, Any]) -> Version:
     """Register a logged model as a version, or return the version that it already is: after a lost answer call again.
 
-    about: `description`, and `tags` by name.
+    about: `description` and `tags` (by name) of the version; `of_model`: the description of a model that is new,
+    unset: that of the version.
     """
     from mlflow.exceptions import MlflowException
 
@@ -141,7 +143,7 @@ def register(client: "MlflowClient", name: str, model_uri: str, run_id: str, abo
     if known:
         return known[0]
     try:
-        client.create_registered_model(name, description=about["description"])
+        client.create_registered_model(name, description=about.get("of_model", about["description"]))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

@@ -21,7 +21,7 @@ from ratchet.adapters.patience import made_once
 from ratchet.adapters.records import STEP, TASK
 from ratchet.adapters.spool import Spool
 from ratchet.adapters.tracking import experiment_of, source
-from ratchet.errors import Away, RatchetError
+from ratchet.errors import Away, GateRefused, RatchetError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,16 +29,22 @@ if TYPE_CHECKING:
 WORKER, BEAT, OPENING = "ratchet.worker", "ratchet.beat", "ratchet.opening"
 BEAT_S, GRACE_S = 20, 60
 STOPPED_S, BEAT_END_S = 5, 2  # how long the end of an interrupted run, and of a beat, may take
-PARENT = "mlflow.parentRunId"
+PARENT, NAME, NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow.note.content"
+VERDICT, REASONS = "ratchet.verdict", "ratchet.reasons"  # tags of a run whose version was refused a stage
+MAIN = "main"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One open run. What is logged is kept at once on this machine, and sent beside the work."""
+    """One open run. What is logged is kept at once on this machine, and sent beside the work.
+
+    name: the one that it begins with; what was found is added to it at the end.
+    """
 
     spool: Spool
     id: str
     experiment_id: str
+    name: str = ""
     until_closed: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, compare=False)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
@@ -132,35 +138,49 @@ class Run:
 def opened(client: "MlflowClient", spool: Spool, task: str, step: str, parent: Run | None = None) -> Iterator[Run]:
     """Open the run of a step: the one that `mlflow run` opened, else a new one, nested under the parent if given.
 
-    It ends FINISHED, FAILED, or KILLED when interrupted. What hangs on `until_closed`, such as a lock, is let go after
-    that. A run whose process was killed outright stays RUNNING until a later one of the task begins.
+    It ends FINISHED, FAILED, or KILLED when interrupted. A refusal is a result and no failure: the run ends FINISHED,
+    with tags that say what was refused and why. What hangs on `until_closed`, such as a lock, is let go after that. A
+    run whose process was killed outright stays RUNNING until a later one of the task begins.
     """
     if not parent:
         _close_abandoned(client, task)
-    tags = {STEP: step, TASK: task, WORKER: process.me(), "mlflow.runName": step} | source()
+    name = step if parent else task if step == MAIN else f"{task} · {step}"
+    tags = {STEP: step, TASK: task, WORKER: process.me(), NAME: name} | source()
     adopted = None if parent else os.environ.pop("MLFLOW_RUN_ID", None)
     if adopted:
         opened_by_mlflow = client.get_run(adopted)
-        run = Run(spool, adopted, opened_by_mlflow.info.experiment_id)
-        named = set(opened_by_mlflow.data.tags) - {"mlflow.runName"}  # the source, such as a git URL, is its own
+        run = Run(spool, adopted, opened_by_mlflow.info.experiment_id, name)
+        named = set(opened_by_mlflow.data.tags) - {NAME}  # the source, such as a git URL, is its own
         run.set_tags({name: value for name, value in tags.items() if name not in named})
     else:
         experiment = parent.experiment_id if parent else experiment_of(client, task)
         if parent:
             tags[PARENT] = parent.id
-        run = Run(spool, spool.patience.call(_creation(client, experiment, tags), spool.server), experiment)
+        run = Run(spool, spool.patience.call(_creation(client, experiment, tags), spool.server), experiment, name)
     with run.until_closed:
         try:
             with _beating(run):
                 yield run
         except BaseException as error:
             with contextlib.suppress(Exception):  # what ended the work is told, and no refusal or absence after it
-                if isinstance(error, RatchetError):
-                    with contextlib.suppress(Exception):  # the run is ended also where this is refused
-                        run.set_tags({"ratchet.error": error})
-                run.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+                with contextlib.suppress(Exception):  # the run is ended also where this is refused
+                    run.set_tags(_told(error))
+                run.close(_status(error))
             raise
         run.close("FINISHED")
+
+
+def _told(error: BaseException) -> dict[str, str]:
+    """Return the tags that say why the work ended."""
+    if isinstance(error, GateRefused):
+        return {VERDICT: "refused", REASONS: str(error)}
+    return {"ratchet.error": str(error)} if isinstance(error, RatchetError) else {}
+
+
+def _status(error: BaseException) -> str:
+    if isinstance(error, GateRefused):
+        return "FINISHED"
+    return "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
 
 
 def _creation(client: "MlflowClient", experiment: str, tags: Mapping[str, str]) -> Callable[[], str]:
@@ -197,11 +217,25 @@ def _beating(run: Run) -> Iterator[None]:
 
 def _close_abandoned(client: "MlflowClient", task: str) -> None:
     """End, as KILLED, the runs whose process is gone; of another machine: those that no longer say that they live."""
-    steps = f"tags.`{TASK}` = '{task}' and tags.`{STEP}` != 'trial' and attributes.status = 'RUNNING'"
-    for run in records.find(client, steps, 1000):
-        tags = run.data.tags
-        said = float(tags.get(BEAT, run.info.start_time / 1000))
-        worker = tags.get(WORKER, "")
-        silent = time.time() - said > BEAT_S + GRACE_S
-        if process.is_gone(worker) or (silent and not process.is_here(worker)):
+    for run in _open_runs(client, task):
+        if _is_abandoned(run):
             client.set_terminated(run.info.run_id, "KILLED")
+
+
+def at_work(client: "MlflowClient") -> set[str]:
+    """Return the tasks that some process works at, on this machine or another."""
+    return {run.data.tags[TASK] for run in _open_runs(client) if not _is_abandoned(run)}
+
+
+def _open_runs(client: "MlflowClient", task: str | None = None) -> list[Any]:
+    whose = f"= '{task}'" if task else "LIKE '%'"
+    steps = f"tags.`{TASK}` {whose} and tags.`{STEP}` != 'trial' and attributes.status = 'RUNNING'"
+    return records.find(client, steps, 1000)
+
+
+def _is_abandoned(run: Any) -> bool:
+    tags = run.data.tags
+    said = float(tags.get(BEAT, run.info.start_time / 1000))
+    worker = tags.get(WORKER, "")
+    silent = time.time() - said > BEAT_S + GRACE_S
+    return process.is_gone(worker) or (silent and not process.is_here(worker))

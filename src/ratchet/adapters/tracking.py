@@ -1,11 +1,13 @@
 """The tracking server itself: how it is reached, what it says in one line, its experiments, where runs come from."""
 
 import contextlib
+import hashlib
 import logging
 import os
 import socket
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,10 @@ from ratchet.settings import Settings, masked
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+NOTE, KIND = "mlflow.note.content", "mlflow.experimentKind"
+OWN_NOTE = "ratchet.note"  # tag of an experiment: the digest of the description that was written here
+METRIC, RISES = "mlflow.experiment.primaryMetric.name", "mlflow.experiment.primaryMetric.greaterIsBetter"
+CLASSIC = "custom_model_development"  # the UI then shows runs, models and metrics, and no traces of agents
 MIGRATION_S = 120  # how long another command may take to make a store; here it takes 4
 
 
@@ -111,6 +117,38 @@ def experiment_of(client: "MlflowClient", task: str) -> str:
     if found.lifecycle_stage == "deleted":
         raise ServerError(f"experiment {task!r} is deleted; restore it (mlflow experiments restore) or rename the task")
     return str(found.experiment_id)
+
+
+@dataclass(frozen=True)
+class About:
+    """What the UI shows of an experiment. metric: the one by which its runs are compared."""
+
+    text: str
+    metric: str
+    higher_is_better: bool
+
+
+def describe_experiment(client: "MlflowClient", experiment_id: str, task: str, about: About) -> None:
+    """Write what the UI shows of a task's experiment; a description or kind that somebody chose there stays.
+
+    An experiment of another name, into which `mlflow run` may put the runs of several tasks, is left as it is.
+    """
+    experiment = client.get_experiment(experiment_id)
+    if experiment.name != task:
+        return
+    tags = experiment.tags
+    wanted = {METRIC: about.metric, RISES: str(about.higher_is_better)}
+    if not tags.get(NOTE) or _digest(tags[NOTE]) == tags.get(OWN_NOTE):
+        wanted |= {NOTE: about.text, OWN_NOTE: _digest(about.text)}
+    if tags.get(KIND, "_inferred").endswith(("_inferred", "_inferred_type")):  # what the UI guessed, nobody chose
+        wanted[KIND] = CLASSIC
+    for name, value in wanted.items():
+        if tags.get(name) != value:
+            client.set_experiment_tag(experiment_id, name, value)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 @cache

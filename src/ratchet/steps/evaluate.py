@@ -18,7 +18,7 @@ from ratchet.core.gates import Evidence
 from ratchet.core.metrics import Judged
 from ratchet.errors import DataError
 from ratchet.stages import CHAMPION, PRODUCTION
-from ratchet.steps import chronicle, predictions, preprocess, train
+from ratchet.steps import chronicle, describe, predictions, preprocess, train
 from ratchet.steps.inputs import code_of, config_of, digest_of
 from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import Session, Step
@@ -57,6 +57,7 @@ def evaluate(session: Session, parent: Run | None = None, version: Version | Non
                 " seen the test rows; promote it with the file and the data that it was trained by"
             )
         report = _judge(session, run, prepared, trained, champion)
+        describe.evaluate_run(run, session.task, report)
         run.log_json(report, "evaluation.json")
 
     def told() -> dict[str, str]:

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ratchet.steps import evaluate, judge, preprocess, promote, train
+from ratchet.adapters.runs import MAIN
+from ratchet.core import gates
+from ratchet.errors import GateRefused
+from ratchet.steps import describe, evaluate, judge, preprocess, promote, train
 from ratchet.steps.evaluate import Evaluated
 from ratchet.steps.promote import Promoted
 from ratchet.steps.session import Session
@@ -23,12 +26,19 @@ def main(session: Session) -> Done:
 
     Raises GateRefused if a gate does not open; what was trained stays on record.
     """
-    with session.opened("main") as run:
-        judge.check(session, preprocess.preprocess(session, run))
+    with session.opened(MAIN) as run:
+        prepared = preprocess.preprocess(session, run)
+        judge.check(session, prepared)
+        name = describe.begin_main(session, run, prepared)
         train.train(session, run)
         evaluated = evaluate.evaluate(session, run)
-        run.log_metrics({f"test_{name}": value for name, value in evaluated.report["metrics"].items()})
-        promoted = promote.promote(session, promote.Asked(), run)
+        try:
+            promoted = promote.promote(session, promote.Asked(), run)
+        except GateRefused as refusal:
+            describe.end_main(session, run, name, evaluated, describe.of_refusal(refusal))
+            raise
+        outcome = describe.of_move(promoted.version, gates.as_json(promoted.verdicts))
+        describe.end_main(session, run, name, evaluated, outcome)
         run.set_tags({"ratchet.version": promoted.version.number, "ratchet.stage": promoted.version.stage})
         return Done(run.id, evaluated, promoted)
 

@@ -20,8 +20,8 @@ from ratchet.steps import chronicle, train
 from ratchet.steps.session import Session
 
 DATA, CODE = "ratchet.data", "ratchet.commit"  # tags of a version
-# Tags too: its newest entry, its description without that, and where its newest gate report is in the UI.
-SHOWN, ABOUT, REPORT = "ratchet.ledger", "ratchet.about", "ratchet.gate_report"
+SHOWN, REPORT = "ratchet.ledger", "ratchet.gate_report"  # tags too: its newest entry, and its newest gate report
+ENTRY = "Ledger entry "  # what the last paragraph of a version's description begins with
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _shown(session: Session, entry: Entry) -> None:
         with suppress(RatchetError):  # one that was deleted meanwhile has no page
             version = registry.numbered(session.client, change.task, number)
             report = version.tags.get(REPORT, "")
-            text = f"{version.tags.get(ABOUT, '')}\n\n{words}."
+            text = f"{version.description.partition(ENTRY)[0].strip()}\n\n{words}."
             text += f" [Its newest gate report]({report})." if report else ""
             registry.tagged(session.client, version, {SHOWN: words}, text.strip())
 
@@ -172,7 +172,7 @@ def sentence(entry: Entry) -> str:
     instead = f" in place of version {change.replaced}" if change.replaced else ""
     why = f": {change.why}" if change.why else ""
     when = entry.at[:16].replace("T", " ")
-    return f"Ledger entry {entry.sequence}, {when} UTC: {what}{instead} by {entry.who.name}{why}"
+    return f"{ENTRY}{entry.sequence}, {when} UTC: {what}{instead} by {entry.who.name}{why}"
 
 
 def champion(entries: Sequence[Entry]) -> int | None:

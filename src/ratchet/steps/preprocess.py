@@ -18,6 +18,7 @@ from ratchet.core import asked, baselines, checks, features, plots
 from ratchet.core.features import Plan
 from ratchet.errors import DataError
 from ratchet.scoring.expressions import Expression
+from ratchet.steps import describe
 from ratchet.steps.inputs import code_of, config_of, key_of
 from ratchet.steps.session import Session, Step
 
@@ -217,6 +218,7 @@ def _record(run: Run, session: Session, about: dict[str, Any], described: list[d
         run.log_data(source["name"], source["sha256"], source["origin"], "preprocess")
     run.log_files(splits, "splits")
     run.log_json(session.task.model_dump(mode="json"), "task.json")
+    describe.preprocess_run(run, about)
     run.log_json(about, "about.json")  # last: with it the run is whole
     own = {"the target", "the id", "the true probability", "named in data.drop", "names the side of the split"}
     dropped = [f"{name} is not used: {why}" for name, why in about["dropped"].items() if why not in own]

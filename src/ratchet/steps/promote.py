@@ -12,12 +12,13 @@ from ratchet.core.gates import Verdict
 from ratchet.core.ledger import Change, Entry
 from ratchet.errors import GateRefused
 from ratchet.stages import ARCHIVED, NONE, PRODUCTION, PROMOTE, STAGING
-from ratchet.steps import chronicle, evaluate, judge, moves, train, withdrawals
+from ratchet.steps import chronicle, describe, evaluate, judge, moves, train, withdrawals
 from ratchet.steps.evaluate import Evaluated
 from ratchet.steps.inputs import key_of
 from ratchet.steps.session import Session
 
 Target = Literal["staging", "production"]
+VALIDATION, PENDING, APPROVED, FAILED = "validation_status", "pending", "approved", "failed"  # MLflow's own words
 GATES = "ratchet.gates"  # tag of a version: the digest of its newest gate report
 
 
@@ -67,6 +68,8 @@ def promote(session: Session, asked: Asked, parent: Run | None = None) -> Promot
             withdrawals.require_not_withdrawn(session, version, board.entries, is_named)
             for stage in stages:
                 version = case.brought(version, stage, board.entries)
+        registry.tagged(session.client, version, {VALIDATION: APPROVED})
+        describe.promote_run(run, describe.of_move(version, gates.as_json(verdicts)))
         session.progress.step("promote", "done")
         return Promoted(run.id, version, verdicts, version.stage != before)
 
@@ -109,10 +112,18 @@ class _Case:
             pass  # it is, file by file, the model that was judged
         tags = {evidence_tag(stage): self.evidence(version, stage) for stage in self.verdicts}
         report = f"#/experiments/{self.run.experiment_id}/runs/{self.run.id}/artifacts"
+        tags |= self.validation(version)
         tags |= {GATES: key_of((), gates.as_json(self.verdicts)), "ratchet.evaluate_run": evaluated.run_id,
                  moves.REPORT: report}  # fmt: skip
         registry.tagged(session.client, version, tags)
         return registry.numbered(session.client, version.name, version.number)
+
+    def validation(self, version: Version) -> dict[str, str]:
+        """Return MLflow's tag for a version before it moves; it is approved once it is where it was to go."""
+        said = {verdict.verdict for judged in self.verdicts.values() for verdict in judged}
+        if said <= {gates.PASS} and VALIDATION in version.tags and version.tags[VALIDATION] != FAILED:
+            return {}
+        return {VALIDATION: FAILED if gates.FAIL in said else PENDING}
 
     def evidence(self, version: Version, stage: str) -> str:
         """Return the digest of all that a decision on the stage rests on; an approval expires with any of it."""
@@ -158,7 +169,9 @@ class _Case:
         """Return the refusal, with what was judged."""
         where = "was registered" if version.stage == NONE else f"stays in {version.stage}"
         text = f"{version.name} version {version.number} {where}; {stage} refused: {reasons}"
-        return GateRefused(text, self.evaluated.report, gates.as_json(self.verdicts))
+        refusal = GateRefused(text, self.evaluated.report, gates.as_json(self.verdicts))
+        describe.promote_run(self.run, describe.of_refusal(refusal))
+        return refusal
 
 
 NO_PROMOTER = (
@@ -184,18 +197,15 @@ def _reasons(verdicts: Sequence[Verdict]) -> str:
 
 def _register(session: Session, evaluated: Evaluated) -> Version:
     task = session.task
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in list(evaluated.report["metrics"].items())[:4])
     made = session.client.get_run(evaluated.trained.run_id).data.tags
-    question = task.problem.question or f"{task.name}."
-    description = f"{question} On {evaluated.report['rows']:,} test rows: {figures}."
     about = {
-        "description": description,
+        "description": describe.version_text(task, evaluated.report),
+        "of_model": describe.model_text(task),
         "tags": {
             "ratchet.task": task.name,
             **{name: made[name] for name in train.ORIGIN if name in made},
             "ratchet.train_run": evaluated.trained.run_id,
             "ratchet.evaluate_run": evaluated.run_id,
-            moves.ABOUT: description,
         },
     }
     uri, run_id = evaluated.trained.model_uri, evaluated.trained.run_id

@@ -17,7 +17,7 @@ from ratchet.core import asked, plots
 from ratchet.core.models import FAMILIES
 from ratchet.core.models.space import Space, clipped, flat, grid, propose
 from ratchet.errors import TrainError
-from ratchet.steps import fit, package, preprocess, recipe
+from ratchet.steps import describe, fit, package, preprocess, recipe
 from ratchet.steps.bench import Bench
 from ratchet.steps.inputs import code_of, config_of, digest_of, key_of
 from ratchet.steps.session import Session, Step
@@ -96,6 +96,7 @@ def _finish(session: Session, run: Run, bench: Bench, trials: list[Trial], best:
     """Fit the best configuration, and log what is served and what it is made of."""
     made = fit.fit(bench, best)
     _record(run, bench, trials, best, made)
+    describe.train_run(run, session.task, trials, best, bench.metric)
     with session.work_folder() as folder:
         scorer, kept = folder / "scorer", folder / "kept"
         package.write(scorer, made.scorer, bench.prepared)
