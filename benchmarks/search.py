@@ -74,7 +74,9 @@ def export(name: str, seed: int) -> Path:
 
         session = session_of(name, seed, Path(place))
         prepared = preprocess.preprocess(session)
-        encoder = features.fit(prepared.rows("train"), prepared.plan, session.task.features)
+        encoder = features.fit(
+            prepared.rows("train"), prepared.plan, session.task.features, session.task.data.missing_words
+        )
 
         def frame(sides: tuple[str, ...]) -> pd.DataFrame:
             rows = pd.concat([prepared.rows(side) for side in sides], ignore_index=True)

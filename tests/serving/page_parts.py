@@ -193,7 +193,7 @@ def backend_of(served: Served) -> Backend:
     """The version that a command serves, as the gateway knows it."""
     about = yaml.safe_load(next((served.place / "mlruns").rglob("MLmodel")).read_text())
     columns = json.loads(about["signature"]["inputs"])
-    inputs = {it["name"]: ("number" if it["type"] == "double" else "text", it["required"]) for it in columns}
+    inputs = {it["name"]: (about["metadata"]["columns"][it["name"]], it["required"]) for it in columns}
     sample = json.loads(next((served.place / "mlruns").rglob("sample.json")).read_text())["dataframe_records"]
     explains = "explain" in (about["signature"].get("params") or "")
     return Backend(1, served.url, Signature(inputs, explains=explains), tuple(sample), tuple(served.ask(sample)))  # type: ignore[arg-type]

@@ -1,6 +1,5 @@
 """Two versions of the scoring package live in one process, each with its own code."""
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -153,8 +152,9 @@ def test_a_logged_model_answers_through_mlflow_as_its_scorer_does_and_holds_no_p
 
     model = mlflow.pyfunc.load_model(str(logged[1]))
     rows = ROWS[:3]
-    assert list(model.predict(rows)) == models.load_scorer(logged[1]).predict(rows)
-    json.dumps(model.predict(rows))
+    answers = model.predict(rows)
+    assert answers.to_dict(orient="records") == models.load_scorer(logged[1]).predict(rows)
+    assert answers.index.equals(rows.index)
     files = [file for file in logged[1].rglob("*") if file.is_file()]
     assert not [file for file in files if file.suffix in (".pkl", ".pickle", ".skops", ".joblib", ".pyc")]
     assert {"scorer.json", "predict.py"} <= {file.name for file in files}

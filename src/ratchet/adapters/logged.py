@@ -63,9 +63,13 @@ def _saved(made: Any, run_id: str, folder: Path, about: Mapping[str, Any], targe
     import mlflow
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
 
     def schema(columns: Mapping[str, tuple[str, bool]]) -> Any:
-        return Schema([ColSpec(kind, name, required=required) for name, (kind, required) in columns.items()])
+        return Schema([
+            ColSpec(AnyType() if kind == "any" else kind, name, required=required)
+            for name, (kind, required) in columns.items()
+        ])  # fmt: skip
 
     params = [ParamSpec(name, kind, default) for name, (kind, default) in about.get("params", {}).items()]
     # Explicit signature and requirements: inferring them costs seconds per model.

@@ -18,6 +18,7 @@ import requests
 
 from ratchet.adapters import models, servers, tether
 from ratchet.errors import Away, ServerError
+from ratchet.scoring.encode import Column, TableEncoder, from_state
 from ratchet.settings import SERVE_HOST, Settings
 
 START_S = {"local": 120, "uv": 900, "virtualenv": 900, "conda": 1800}
@@ -26,6 +27,7 @@ WHO = "x-model-server"  # header by which a child is told from whoever else may 
 # the server closes after 5 s, as by default, may be closed just when it is used again.
 UVICORN = {"UVICORN_ACCESS_LOG": "false", "UVICORN_LOG_LEVEL": "warning", "UVICORN_TIMEOUT_KEEP_ALIVE": "86400",
            "UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN": "3"}  # fmt: skip
+CellKind = Literal["number", "text", "boolean", "numeral", "code"]  # as `scoring.encode.TableEncoder.kinds` has them
 SECRET = ("RATCHET_", "MLFLOW_TRACKING_")  # a model that lies here has no use for our keys, databases and accounts
 
 
@@ -37,17 +39,20 @@ def sample_rows(model: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Reads:
-    """What a model's folder says of it. inputs: column -> (number or text, whether it is required).
+    """What a model's folder says of it. inputs: column -> (kind of its cells, whether it is required).
 
-    known: the data's further columns, none of a model of an older release; kind, classes: of the scorer.
+    known: the data's further columns, none of a model of an older release; kind, classes: of the scorer; missing: texts
+    that mean missing, None where the model does not say; columns: what training saw in each, by name.
     """
 
-    inputs: Mapping[str, tuple[Literal["number", "text"], bool]]
+    inputs: Mapping[str, tuple[CellKind, bool]]
     outputs: tuple[str, ...]
     params: tuple[str, ...]
     known: frozenset[str]
     kind: str
     classes: tuple[Any, ...]
+    missing: frozenset[str] | None
+    columns: Mapping[str, Column]
 
 
 def reads(model: Path) -> Reads:
@@ -56,14 +61,26 @@ def reads(model: Path) -> Reads:
 
     loaded: Any = Model.load(str(model))
     found = loaded.signature
-    inputs: dict[str, tuple[Literal["number", "text"], bool]] = {
-        column.name: ("text" if column.type.name == "string" else "number", column.required)
+    kinds = (loaded.metadata or {}).get("columns", {})
+    inputs: dict[str, tuple[CellKind, bool]] = {
+        column.name: (kinds.get(column.name) or _kind_of(column.type), column.required)
         for column in found.inputs.inputs
     }
     params = tuple(param.name for param in found.params.params) if found.params else ()
     known = frozenset((loaded.metadata or {}).get("known", ())) - inputs.keys()
     state = json.loads((model / "artifacts" / "scorer" / "state" / "scorer.json").read_text(encoding="utf-8"))
-    return Reads(inputs, tuple(found.outputs.input_names()), params, known, state["kind"], tuple(state["classes"]))
+    classes, encoder = tuple(state["classes"]), state["encoder"]
+    missing = frozenset(encoder["missing"]) if "missing" in encoder else None
+    # A model of an older release reads spellings in its own way, so this package cannot tell what it has seen.
+    table = from_state(encoder, {}) if missing is not None and encoder["kind"] == "tabular" else None
+    columns = dict(table.by_name) if isinstance(table, TableEncoder) else {}
+    outputs = tuple(found.outputs.input_names())
+    return Reads(inputs, outputs, params, known, state["kind"], classes, missing, columns)
+
+
+def _kind_of(column_type: Any) -> CellKind:
+    """Return the kind of a column of a model whose metadata do not name it, as older releases logged them."""
+    return "text" if getattr(column_type, "name", "") == "string" else "number"
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,11 @@ class Data(Section):
     truth: Column | None = Field(None, description="Column with the true probability (synthetic data only).")
 
     @property
+    def missing_words(self) -> frozenset[str]:
+        """The cells that mean missing in any of the sources."""
+        return frozenset(word for source in self.sources.values() for word in source.read.na)
+
+    @property
     def asks_database(self) -> bool:
         """Whether a database answers the query."""
         return any(is_database(uri) for source in self.sources.values() for uri in source.uris)

@@ -1,7 +1,7 @@
 """Which columns are features, of which kind, and the encoder that learns its levels and weights from train."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,8 @@ import pandas as pd
 
 from ratchet.config import ColumnSplit, Features, Task, TimeSplit
 from ratchet.errors import DataError, did_you_mean
-from ratchet.scoring.encode import Column, TableEncoder, TextEncoder, numbers
+from ratchet.scoring.cells import TRUTH, Levels, merged, numbers, text
+from ratchet.scoring.encode import Column, TableEncoder, TextEncoder
 from ratchet.scoring.expressions import Expression, ExpressionError
 
 FREE_TEXT_SHARE = 0.5  # a text column with this share of distinct values names rows, it does not group them
@@ -130,43 +131,77 @@ def formula_columns(formulas: Mapping[str, str]) -> list[str]:
     return [name for formula in formulas.values() for name in sorted(Expression.parse(formula).names)]
 
 
-def fit(rows: pd.DataFrame, plan: Plan, features: Features) -> TableEncoder | TextEncoder:
-    """Return the encoder for the plan, with levels and weights seen in the rows of train; it looks at no target."""
+def fit(
+    rows: pd.DataFrame, plan: Plan, features: Features, missing: Collection[str] = ()
+) -> TableEncoder | TextEncoder:
+    """Return the encoder for the plan, with levels and weights seen in the rows of train; it looks at no target.
+
+    Args:
+        rows: the rows of train, shape (n, columns).
+        plan: the features.
+        features: the task's section.
+        missing: texts that mean missing, as the sources of the task are read.
+    """
+    words = tuple(sorted(missing))
     if features.kind == "text":
-        return _fit_text(rows, next(iter(plan.kinds)), features)
-    columns = [_fit_column(name, kind, rows[name], features.max_levels) for name, kind in plan.kinds.items()]
+        return _fit_text(rows, next(iter(plan.kinds)), features, words)
+    columns = [_fit_column(name, kind, rows[name], features.max_levels, words) for name, kind in plan.kinds.items()]
     derived = [Column(name, "number", formula=formula) for name, formula in plan.formulas.items()]
-    read = (*plan.kinds, *formula_columns(plan.formulas))
+    read = dict.fromkeys((*plan.kinds, *formula_columns(plan.formulas)))
     inputs = {name: "number" if rows[name].dtype.kind in "iufb" else "text" for name in read}
+    alone = [name for name in formula_columns(plan.formulas) if name not in plan.kinds and inputs[name] == "text"]
+    spellings = {name: levels for name in alone if (levels := _truth_words(rows[name], words))}
+    encoder = TableEncoder((*columns, *derived), inputs, words, spellings)
     for column in derived:
-        _try(column, rows)
-    return TableEncoder((*columns, *derived), inputs)
+        _try(column, encoder, rows)
+    return encoder
 
 
-def _try(column: Column, rows: pd.DataFrame) -> None:
-    assert column.expression
+def _truth_words(values: pd.Series, missing: Collection[str]) -> tuple[str, ...]:
+    """Return how true and false are written in a column, if it holds nothing else."""
+    if values.nunique() > 2 * len(TRUTH) ** 3:  # as many spellings as nobody has
+        return ()
+    levels = tuple(merged(_counts(values), missing))
+    return levels if Levels(levels).is_boolean else ()
+
+
+def _try(column: Column, encoder: TableEncoder, rows: pd.DataFrame) -> None:
     try:
-        values = column.expression.evaluate(rows)
+        values = encoder.evaluate(column, rows)
     except ExpressionError as error:
         raise DataError(f"features.derive.{column.name}: {error}") from None
     if values.dtype == object:
         raise DataError(f"features.derive.{column.name}: gives text; it has to give a number")
 
 
-def _fit_column(name: str, kind: str, values: pd.Series, max_levels: int) -> Column:
-    if kind == "number":
-        return Column(name, kind)
+def _fit_column(name: str, kind: str, values: pd.Series, max_levels: int, missing: Collection[str]) -> Column:
     is_number = values.dtype.kind in "iufb"
-    cells = pd.Series(numbers(values)) if is_number else values
-    counts = cells.value_counts()  # most frequent first; ties by level, so that the order of rows does not count
-    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:max_levels]
-    return Column(name, kind, tuple(float(level) if is_number else str(level) for level, _ in ordered))
+    cells = numbers(values) if is_number else np.empty(0)
+    present = cells[~np.isnan(cells)]
+    if kind == "number":
+        low, high = (float(present.min()), float(present.max())) if len(present) else (None, None)
+        return Column(name, kind, low=low, high=high)
+    if is_number:
+        # Most frequent first; ties by level, so that the order of rows does not count.
+        ordered = sorted(pd.Series(present).value_counts().items(), key=lambda pair: (-pair[1], pair[0]))
+        levels: tuple[Any, ...] = tuple(float(level) for level, _ in ordered)
+    else:
+        levels = tuple(merged(_counts(values), missing))
+    return Column(name, kind, levels[:max_levels], has_more=len(levels) > max_levels)
 
 
-def _fit_text(rows: pd.DataFrame, name: str, features: Features) -> TextEncoder:
-    encoder = TextEncoder(name, features.characters, features.words, features.hash_bits)
+def _counts(values: pd.Series) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for level, count in values.value_counts().items():
+        word = level if isinstance(level, str) else text(level) or ""
+        found[word] = found.get(word, 0) + int(count)
+    return found
+
+
+def _fit_text(rows: pd.DataFrame, name: str, features: Features, missing: tuple[str, ...]) -> TextEncoder:
+    encoder = TextEncoder(name, features.characters, features.words, features.hash_bits, missing=missing)
     counts = encoder.counts(rows)
     seen_in = np.bincount(counts.indices, minlength=counts.shape[1])
     idf = np.log((1 + counts.shape[0]) / (1 + seen_in)) + 1
     # Half precision: three digits of a frequency are enough, and a model of 2^22 features weighs 25 MB, not 34.
-    return TextEncoder(name, features.characters, features.words, features.hash_bits, idf.astype(np.float16))
+    return replace(encoder, idf=idf.astype(np.float16))

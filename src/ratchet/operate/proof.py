@@ -63,4 +63,7 @@ def _signature(task: Task, model: Path) -> Signature:
     elif isinstance(task.split, GroupSplit):
         further.update(task.split.columns)
     columns = said.known | frozenset(name for name in further if name and name not in said.inputs)
-    return Signature(said.inputs, columns, said.outputs, "explain" in said.params, said.kind, said.classes)
+    missing = task.data.missing_words if said.missing is None else said.missing
+    return Signature(
+        said.inputs, columns, said.outputs, "explain" in said.params, said.kind, said.classes, missing, said.columns
+    )

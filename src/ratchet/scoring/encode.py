@@ -1,7 +1,7 @@
 """Raw rows become numbers: a matrix of codes for a table, hashed n-grams for a text."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -9,72 +9,91 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from . import cells
+from .cells import FEW_ROWS, Levels, numbers
 from .expressions import Expression
 
-FEW_ROWS = 64
 Arrays = Mapping[str, np.ndarray]
+__all__ = ["FEW_ROWS", "Column", "Encoder", "TableEncoder", "TextEncoder", "from_state", "numbers", "plain"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the matrix: a number as it is, a category as the index of its level."""
+    """One column of the matrix: a number as it is, a category as the index of its level.
+
+    low, high: the least and the largest number in the rows of train; has_more: whether train held further levels than
+    those that were kept.
+    """
 
     name: str
     kind: str
     levels: tuple[Any, ...] = ()
     formula: str | None = None
+    low: float | None = None
+    high: float | None = None
+    has_more: bool = False
 
     @cached_property
-    def _codes(self) -> dict[Any, int]:
-        return {level: code for code, level in enumerate(self.levels)}
+    def texts(self) -> Levels:
+        """The levels of a category of texts."""
+        return Levels(self.levels)
+
+    @cached_property
+    def _places(self) -> dict[float, int]:
+        return {level: place for place, level in enumerate(self.levels)}
 
     @cached_property
     def _index(self) -> pd.Index:
-        return pd.Index(self.levels, dtype=object if isinstance(self.levels[0], str) else float)
+        return pd.Index(self.levels, dtype=float)
 
     @cached_property
     def expression(self) -> Expression | None:
         """The parsed formula of a derived column."""
         return Expression.parse(self.formula) if self.formula else None
 
-    def codes(self, values: np.ndarray) -> np.ndarray:
-        """Return the code of each value, shape (n,); a value that training never saw is NaN, like a missing one."""
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a category of texts."""
+        return bool(self.levels) and isinstance(self.levels[0], str)
+
+    def places(self, values: np.ndarray, missing: Collection[str] = ()) -> np.ndarray:
+        """Return the place of each value's level, shape (n,), int, or `cells.MISSING` or `cells.UNSEEN`.
+
+        Args:
+            values: shape (n,): numbers as float64, texts as objects of any kind.
+            missing: texts that mean missing.
+        """
         if not self.levels:
-            return np.full(len(values), np.nan)
+            return np.where(pd.isna(values), cells.MISSING, cells.UNSEEN)
+        if self.is_text:
+            return self.texts.find(values, missing)
         if len(values) <= FEW_ROWS:
-            return np.array([self._codes.get(value, np.nan) for value in values.tolist()], dtype=float)
-        found = np.asarray(self._index.get_indexer(values), dtype=float)
-        found[found < 0] = np.nan
+            found = np.array([self._places.get(value, cells.UNSEEN) for value in values.tolist()], dtype=int)
+        else:
+            found = np.asarray(self._index.get_indexer(values), dtype=int)
+            found[found < 0] = cells.UNSEEN
+        found[np.isnan(values.astype(float))] = cells.MISSING
         return found
 
-
-def numbers(values: Any) -> np.ndarray:
-    """Return the values as float64, shape (n,); missing and infinite ones are NaN.
-
-    Raises ValueError for a text or a date that is no number.
-    """
-    if isinstance(values, pd.Series):
-        if values.dtype.kind in "mMc":
-            raise ValueError(f"{values.dtype} is no number")
-        values = values.to_numpy(dtype=float, na_value=np.nan)
-    try:
-        out = np.asarray(values, dtype=float)
-    except TypeError as error:  # a date among few rows, which come as objects
-        raise ValueError(str(error)) from None
-    if not np.isfinite(out).all():
-        out = np.where(np.isinf(out), np.nan, out)
-    return out
+    def codes(self, values: np.ndarray, missing: Collection[str] = ()) -> np.ndarray:
+        """Return the code of each value, shape (n,); a value that training never saw is NaN, like a missing one."""
+        found = self.places(values, missing).astype(float)
+        found[found < 0] = np.nan
+        return found
 
 
 @dataclass(frozen=True)
 class TableEncoder:
     """Rows of a table become float32 codes, shape (n, columns); NaN is missing.
 
-    inputs: the raw columns that are read, with their kind: number or text.
+    inputs: the raw columns that are read, with their kind: number or text; missing: texts that mean missing; spellings:
+    how true and false are written in columns that formulas alone read.
     """
 
     columns: tuple[Column, ...]
     inputs: Mapping[str, str]
+    missing: tuple[str, ...] = ()
+    spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -85,16 +104,77 @@ class TableEncoder:
         """Return the codes of the rows, shape (n, columns), float32; an absent column is missing."""
         matrix = np.empty((len(rows), len(self.columns)), dtype=np.float32)
         raw = self._raw(rows)
+        words = self._words(raw) if self._read_by_formulas else raw
         with np.errstate(over="ignore"):
             for place, column in enumerate(self.columns):
                 if column.expression is not None:
-                    matrix[:, place] = column.expression.evaluate(raw)
+                    matrix[:, place] = column.expression.evaluate(words)
                 elif column.kind == "category":
-                    matrix[:, place] = column.codes(raw[column.name])
+                    matrix[:, place] = column.codes(raw[column.name], self.missing)
                 else:
                     matrix[:, place] = raw[column.name]
         matrix[np.isinf(matrix)] = np.nan  # beyond float32: one such cell would make every margin NaN
         return matrix
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Column]:
+        """The columns of the matrix that are raw ones."""
+        return {column.name: column for column in self.columns if column.formula is None}
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What callers may send in each input: number, text, boolean, numeral or code.
+
+        A numeral is a number that names a level, so its text is as good; a code is a text that is a numeral in each row
+        of train, so the number is as good; a boolean is true or false, also as text.
+        """
+        return {name: self._kind(name, kind) for name, kind in self.inputs.items()}
+
+    def _kind(self, name: str, kind: str) -> str:
+        column = self.by_name.get(name)
+        if kind == "number":
+            return "numeral" if column and column.kind == "category" else "number"
+        levels = self._levels(name)
+        return "boolean" if levels.is_boolean else "code" if levels.are_numerals else "text"
+
+    @cached_property
+    def _read_by_formulas(self) -> tuple[str, ...]:
+        """The inputs that are texts and read by formulas."""
+        read = {name for column in self.columns if column.expression for name in column.expression.names}
+        return tuple(name for name, kind in self.inputs.items() if kind == "text" and name in read)
+
+    @cached_property
+    def _written(self) -> Mapping[str, Levels]:
+        return {name: Levels(spellings) for name, spellings in self.spellings.items()}
+
+    def _levels(self, name: str) -> Levels:
+        column = self.by_name.get(name)
+        return column.texts if column and column.is_text else self._written.get(name, _NO_LEVELS)
+
+    def words(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Return the cells of a column of texts as they were written in the rows of train; None is missing.
+
+        Args:
+            name: the column.
+            values: shape (n,), objects.
+        """
+        levels = self._levels(name)
+        places = levels.find(values, self.missing)
+        return np.array([
+            levels.names[place] if place >= 0 else None if place == cells.MISSING else cells.text(value, as_is=True)
+            for place, value in zip(places.tolist(), values.tolist(), strict=True)
+        ], dtype=object)  # fmt: skip
+
+    def _words(self, raw: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {**raw, **{name: self.words(name, raw[name]) for name in self._read_by_formulas}}
+
+    def evaluate(self, column: Column, rows: pd.DataFrame) -> np.ndarray:
+        """Return the values of a derived column, shape (n,) or, of a constant, (1,).
+
+        Raises ExpressionError, and ValueError as `encode`.
+        """
+        assert column.expression
+        return column.expression.evaluate(self._words(self._raw(rows)))
 
     def _raw(self, rows: pd.DataFrame) -> dict[str, np.ndarray]:
         """Return the inputs by name, each of shape (n,): numbers as float, texts as they are.
@@ -106,21 +186,33 @@ class TableEncoder:
         absent = set(self.inputs).difference(rows.columns)
         raw = {n: np.full(len(rows), np.nan, dtype=object if self.inputs[n] == "text" else float) for n in absent}
         if len(rows) <= FEW_ROWS:  # to take a frame apart column by column costs more than all the rest of one answer
-            cells = rows.to_numpy(dtype=object, na_value=np.nan, copy=True)  # uncopied it may be read-only
+            values = rows.to_numpy(dtype=object, na_value=np.nan, copy=True)  # uncopied it may be read-only
             places = {name: place for place, name in enumerate(rows.columns)}
-            given = {name: cells[:, places[name]] for name in self.inputs if name not in absent}
-            return raw | {n: cells if self.inputs[n] == "text" else numbers(cells) for n, cells in given.items()}
+            given = {name: values[:, places[name]] for name in self.inputs if name not in absent}
+            return raw | {n: v if self.inputs[n] == "text" else self._numbers(n, v) for n, v in given.items()}
         for name in self.inputs.keys() - absent:
             text = self.inputs[name] == "text"
-            raw[name] = rows[name].to_numpy(dtype=object) if text else numbers(rows[name])
+            raw[name] = rows[name].to_numpy(dtype=object) if text else self._numbers(name, rows[name])
         return raw
+
+    def _numbers(self, name: str, values: Any) -> np.ndarray:
+        try:
+            return numbers(values, self.missing)
+        except ValueError as error:
+            raise ValueError(f"column {name!r}: {error}") from None
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what `from_state` needs: plain JSON and arrays."""
         columns = [
-            {"name": c.name, "kind": c.kind, "levels": list(c.levels), "formula": c.formula} for c in self.columns
-        ]
-        return {"kind": "tabular", "columns": columns, "inputs": dict(self.inputs)}, {}
+            {"name": c.name, "kind": c.kind, "levels": list(c.levels), "formula": c.formula, "low": c.low,
+             "high": c.high, "has_more": c.has_more} for c in self.columns
+        ]  # fmt: skip
+        spellings = {name: list(words) for name, words in self.spellings.items()}
+        return {"kind": "tabular", "columns": columns, "inputs": dict(self.inputs), "missing": list(self.missing),
+                "spellings": spellings}, {}  # fmt: skip
+
+
+_NO_LEVELS = Levels(())
 
 
 def plain(text: str) -> str:
@@ -140,11 +232,17 @@ class TextEncoder:
     words: tuple[int, int] | None
     bits: int
     idf: np.ndarray = field(default_factory=lambda: np.ones(1, dtype=np.float16), compare=False)
+    missing: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> dict[str, str]:
         """The raw columns that are read, with their kind."""
         return {self.column: "text"}
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What callers may send."""
+        return self.inputs
 
     @cached_property
     def _vectorizers(self) -> list[Any]:
@@ -164,7 +262,7 @@ class TextEncoder:
         from scipy.sparse import hstack
 
         values = rows[self.column].tolist() if self.column in rows else [None] * len(rows)
-        texts = [plain(v) if isinstance(v, str) else "" for v in values]
+        texts = [plain(v) if isinstance(v, str) and v not in self.missing else "" for v in values]
         parts = [vectorizer.transform(texts or [""]) for vectorizer in self._vectorizers]
         matrix = parts[0] if len(parts) == 1 else hstack(parts, format="csr", dtype=np.float32)
         np.log1p(matrix.data, out=matrix.data)
@@ -184,7 +282,7 @@ class TextEncoder:
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what `from_state` needs: plain JSON and arrays."""
-        plain = {"characters": self.characters, "words": self.words, "bits": self.bits}
+        plain = {"characters": self.characters, "words": self.words, "bits": self.bits, "missing": list(self.missing)}
         return {"kind": "text", "column": self.column, **plain}, {"idf": self.idf}
 
 
@@ -195,6 +293,12 @@ def from_state(state: Mapping[str, Any], arrays: Arrays) -> Encoder:
     """Build the encoder of a model again from its plain state."""
     if state["kind"] == "text":
         characters, words = (tuple(state[key]) if state[key] else None for key in ("characters", "words"))
-        return TextEncoder(state["column"], characters, words, state["bits"], arrays["idf"])
-    columns = (Column(c["name"], c["kind"], tuple(c["levels"]), c["formula"]) for c in state["columns"])
-    return TableEncoder(tuple(columns), state["inputs"])
+        return TextEncoder(state["column"], characters, words, state["bits"], arrays["idf"],
+                           tuple(state.get("missing", ())))  # fmt: skip
+    columns = (
+        Column(c["name"], c["kind"], tuple(c["levels"]), c["formula"], c.get("low"), c.get("high"),
+               c.get("has_more", False))
+        for c in state["columns"]
+    )  # fmt: skip
+    spellings = {name: tuple(words) for name, words in state.get("spellings", {}).items()}
+    return TableEncoder(tuple(columns), state["inputs"], tuple(state.get("missing", ())), spellings)

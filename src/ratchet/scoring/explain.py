@@ -7,13 +7,14 @@ that it was cut from. With the bias they add up to the margin.
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from . import cells
 from .encode import FEW_ROWS, Encoder, TableEncoder, TextEncoder, plain
 from .margin import Constant, Margin, SparseDot, TableDot, Trees
 
@@ -96,26 +97,26 @@ def _columns(
 ) -> Iterator[list[Reason]]:
     """Yield of each row its columns: their values as they were sent, those of derived ones as they came out."""
     said = [{"text": wording[name]} if name in wording else {} for name in encoder.names]
-    cells: list[list[Any]] = []
+    shown: list[list[Any]] = []
     for place, column in enumerate(encoder.columns):
         if column.formula is None:
             given = rows[column.name].tolist() if column.name in rows else [None] * len(rows)
             number = encoder.inputs[column.name] == "number"
+            if not number:
+                given = encoder.words(column.name, np.array([*given, None], dtype=object)[:-1]).tolist()
         else:
             given, number = [str(value) for value in matrix[:, place]], True  # the shortest decimals of a float32
-        cells.append([_cell(value, number) for value in given])
-    for row in zip(*cells, strict=True):
+        shown.append([_cell(value, number, encoder.missing) for value in given])
+    for row in zip(*shown, strict=True):
         yield [{"column": n, "value": v, **s} for n, v, s in zip(encoder.names, row, said, strict=True)]
 
 
-def _cell(value: Any, number: bool) -> float | str | None:
+def _cell(value: Any, number: bool, missing: Collection[str]) -> float | str | None:
     """Return a cell as JSON can hold it; None is missing."""
-    if value is None or value is pd.NA or value is pd.NaT:
-        return None
     if number:
-        value = float(value)
+        value = cells.number(value, missing)
         return value if math.isfinite(value) else None
-    return None if isinstance(value, float) and math.isnan(value) else whole(str(value))
+    return None if value is None else whole(value)
 
 
 def whole(text: str) -> str:
@@ -127,7 +128,7 @@ def _of_texts(encoder: TextEncoder, model: SparseDot, rows: pd.DataFrame) -> Ite
     matrix = encoder.encode(rows)
     texts = rows[encoder.column].tolist() if encoder.column in rows else [None] * len(rows)
     for row, text in enumerate(texts):
-        words = list(re.finditer(r"\S+", text)) if isinstance(text, str) else []
+        words = list(re.finditer(r"\S+", text)) if isinstance(text, str) and text not in encoder.missing else []
         added = np.zeros((len(words), len(model.intercept)))
         if words:
             _share(encoder, model, matrix[row], [plain(word[0]) for word in words], added)

@@ -12,7 +12,7 @@ import orjson
 from ratchet.errors import did_you_mean
 from ratchet.serving import parquet
 from ratchet.serving.problems import Fault, Problem, shown
-from ratchet.serving.rows import MISSING, Asked, Reader, Row
+from ratchet.serving.rows import Asked, Reader, Row
 
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 TYPES = (JSON, CSV, PARQUET)
@@ -237,9 +237,9 @@ def _csv(text: str, reader: Reader) -> Asked:
     if uneven := [(number, row) for number, row in rows if len(row) != len(header)]:
         number, row = uneven[0]
         raise Problem(400, f"line {number}: it has {len(row)} cells where the header has {len(header)}")
-    numbers = {name for name, (kind, _) in reader.signature.inputs.items() if kind == "number"}
-    is_number = [name in numbers for name in header]
-    cells = [[_cell(cell, number) for cell, number in zip(row, is_number, strict=True)] for _, row in rows]
+    numbers = {name for name, (kind, _) in reader.signature.inputs.items() if kind in ("number", "numeral")}
+    about = [(name in numbers, reader.missing(name)) for name in header]
+    cells = [[_cell(cell, *each) for cell, each in zip(row, about, strict=True)] for _, row in rows]
 
     def place(row: int, column: int) -> str:
         return f"line {rows[row][0]}" + (f", {header[column]}" if column >= 0 else "")
@@ -247,8 +247,8 @@ def _csv(text: str, reader: Reader) -> Asked:
     return Asked(*reader.of_table(header, cells, "line 1", place))
 
 
-def _cell(text: str, is_number: bool) -> Any:
-    if text in MISSING:
+def _cell(text: str, is_number: bool, missing: frozenset[str]) -> Any:
+    if text in missing:
         return None
     if is_number:
         try:

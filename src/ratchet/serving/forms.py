@@ -72,6 +72,8 @@ def cell(value: Any) -> str:
     """Return a cell as a person would type it; a missing one is empty."""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return str(value)
@@ -81,7 +83,8 @@ def record(signature: Signature, form: Mapping[str, str]) -> dict[str, Any]:
     """Return the row that a form asks about: an empty field is missing, and what is no number stays as it was typed."""
     given = {name: form.get(CELL + name, "") for name in signature.inputs}
     kinds = {name: kind for name, (kind, _) in signature.inputs.items()}
-    return {name: number(text) if kinds[name] == "number" else text for name, text in given.items() if text.strip()}
+    numeric = ("number", "numeral")
+    return {name: number(text) if kinds[name] in numeric else text for name, text in given.items() if text.strip()}
 
 
 def number(text: str) -> float | str:
@@ -98,7 +101,7 @@ def fields(backend: Backend, form: Mapping[str, str], problem: Problem | None) -
     faults = {fault.path.removeprefix(RECORD): fault.text for fault in problem.faults} if problem else {}
     found = list[Field]()
     for place, (name, (kind, required)) in enumerate(backend.signature.inputs.items()):
-        seen = [cell(row.get(name)) for row in backend.sample] if kind == "text" else []
+        seen = [cell(row.get(name)) for row in backend.sample] if kind not in ("number", "numeral") else []
         options = tuple(dict.fromkeys(value for value in seen if value))
         field = Field(f"field-{place}", name, kind, required, form.get(CELL + name, ""), options, faults.get(name, ""))
         found.append(field)

@@ -65,6 +65,8 @@ def _fields(schema: Mapping[str, Any]) -> list[Asked]:
 
 
 def _kind(said: Mapping[str, Any]) -> str:
+    if ways := said.get("anyOf"):
+        return " or ".join(_kind(way) for way in ways if way["type"] != "null")
     kinds = said.get("type", "anything; it is not read")
     names = [kinds] if isinstance(kinds, str) else [name for name in kinds if name != "null"]
     return " or ".join({"string": "text", "integer": "whole number"}.get(name, name) for name in names)

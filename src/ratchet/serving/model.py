@@ -6,6 +6,7 @@ live in one process.
 
 import hashlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,8 @@ from typing import Any
 import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
+
+SERVER = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # set by MLflow in each of its model servers
 
 
 def load_package(folder: Path) -> ModuleType:
@@ -42,13 +45,38 @@ class ServedScorer(PythonModel):  # type: ignore[misc]
         folder = Path(context.artifacts["scorer"])
         self.scorer = load_package(folder / "scoring").load(folder / "state")
 
-    def predict(
-        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
-    ) -> list[dict[str, Any]]:
-        """Return one answer per row; `params: {"explain": true, "reasons": 5}` adds its reasons, so many at most."""
-        if params and params.get("explain"):
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
+        """Return one answer per row.
+
+        Args:
+            context: MLflow's.
+            model_input: the rows, shape (n, columns), of any dtypes; columns that the model does not read are ignored.
+            params: `explain` adds reasons, `reasons` of them at most; `column` names the one column that is wanted,
+                which `mlflow.models.evaluate` and `spark_udf` of one value need.
+
+        Returns:
+            a DataFrame with the columns of the signature's outputs and the index of the rows; in a server of MLflow
+            (`mlflow models serve`, `mlflow models predict`) a list of objects, the form of its JSON answers.
+
+        Raises:
+            ValueError: a cell is no number where the model reads one, or there is no such column.
+        """
+        params = params or {}
+        if params.get("column"):
+            return self._columns(model_input, params, params["column"])
+        if not os.environ.get(SERVER):
+            return self._columns(model_input, params)
+        if params.get("explain"):
             return list(self.scorer.explain(model_input, params["reasons"]))
         return list(self.scorer.predict(model_input))
+
+    def _columns(self, rows: pd.DataFrame, params: dict[str, Any], only: str = "") -> Any:
+        found = pd.DataFrame(self.scorer.columns(rows), index=rows.index)
+        if params.get("explain"):
+            found["reasons"] = [answer["reasons"] for answer in self.scorer.explain(rows, params["reasons"])]
+        if only and only not in found:
+            raise ValueError(f"no column {only!r}; the answers have {', '.join(found)}")
+        return found[only] if only else found
 
 
 set_model(ServedScorer())

@@ -63,9 +63,21 @@ def _faults(*statuses: str) -> Schema:
     return {status: {"description": FAULTS[status], "content": content} for status in statuses}
 
 
+_CELLS: dict[str, list[Schema]] = {
+    "number": [{"type": "number"}],
+    "text": [{"type": "string"}],
+    "numeral": [{"type": "number"}, {"type": "string", "pattern": r"^\s*[+-]?[0-9.]+([eE][+-]?[0-9]+)?\s*$"}],
+    "code": [{"type": "string"}, {"type": "number"}],
+    "boolean": [{"type": "boolean"}, {"type": "string", "description": "true or false in any case"}],
+}
+
+
 def _cell(kind: str, required: bool) -> Schema:
-    name = "number" if kind == "number" else "string"
-    return {"type": name} if required else {"type": [name, "null"]}
+    ways = _CELLS[kind]
+    if len(ways) == 1:
+        name = ways[0]["type"]
+        return {"type": name} if required else {"type": [name, "null"]}
+    return {"anyOf": [*ways, *([] if required else [{"type": "null"}])]}
 
 
 def _record(champion: Backend, entity: str | None) -> Schema:

@@ -3,26 +3,34 @@
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from ratchet.config import Read
+from ratchet.scoring.encode import Column
+
+CellKind = Literal["number", "text", "boolean", "numeral", "code"]
 Arm = Literal["champion", "challenger", "shadow"]
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a version reads. inputs: column -> (number or text, whether it is required), in the model's order.
+    """What a version reads. inputs: column -> (kind of its cells, whether it is required), in the model's order.
 
-    known: further columns of the data, which a caller may send along and the model does not read; outputs: the names
-    of an answer's fields; explains: whether it gives reasons; kind, classes: as `scoring.predict.Scorer` has them.
+    Kinds: as `scoring.encode.TableEncoder.kinds` has them. known: further columns of the data, which a caller may send
+    along and the model does not read; outputs: the names of an answer's fields; explains: whether it gives reasons;
+    kind, classes: as `scoring.predict.Scorer` has them; missing: cells of a CSV that mean missing; columns: what
+    training saw in each column, by its name.
     """
 
-    inputs: Mapping[str, tuple[Literal["number", "text"], bool]]
+    inputs: Mapping[str, tuple[CellKind, bool]]
     known: frozenset[str] = frozenset()
     outputs: tuple[str, ...] = ()
     explains: bool = False
     kind: str = "binary"
     classes: tuple[Any, ...] = ()
+    missing: frozenset[str] = frozenset(Read().na)
+    columns: Mapping[str, Column] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

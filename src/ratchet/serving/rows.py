@@ -7,13 +7,13 @@ from math import isfinite, isnan
 from typing import Any
 
 from ratchet.errors import did_you_mean
+from ratchet.scoring.cells import EXACT, is_numeral
 from ratchet.serving.problems import MOST_FAULTS, Fault, Problem, shown
 from ratchet.serving.routes import Signature
 
 Row = list[Any]
 Place = Callable[[int, str], str]  # row and column -> where the cell stands in the body
 NONE = type(None)
-MISSING = ("", "NA", "NaN", "null")  # as cells of a CSV: those that `data.sources.read.na` takes by default
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Reader:
         object.__setattr__(self, "names", names)
         extra = {self.entity} if self.entity else set()
         object.__setattr__(self, "allowed", frozenset({*names, *self.signature.known, *extra}))
+
+    def missing(self, name: str) -> frozenset[str]:
+        """Return the cells of a CSV that mean missing in a column: a text that is a level there is none of them."""
+        column = self.signature.columns.get(name)
+        return self.signature.missing - set(column.levels) if column and column.is_text else self.signature.missing
 
     def of_records(self, records: Any, key: str) -> tuple[list[Row], list[str | None]]:
         """Return the cells of a list of objects, and the entities.
@@ -125,8 +130,9 @@ class Reader:
             if kinds <= _PLAIN[kind] and not (required and NONE in kinds) and _is_finite(column, kinds):
                 continue
             for number, value in enumerate(column):
-                if type(value) is float and isnan(value):
-                    cells[number][at] = None
+                plain = _plain(value, kind)
+                if plain is not value:
+                    cells[number][at] = plain
                 if fault := _fault(cells[number][at], kind, required):
                     faults.append(Fault(place(number, name), fault))
                     if len(faults) >= MOST_FAULTS:
@@ -148,7 +154,30 @@ class Reader:
 
 
 LARGE = 1e300
-_PLAIN: dict[str, set[type]] = {"number": {int, float, NONE}, "text": {str, NONE}}
+_PLAIN: dict[str, set[type]] = {
+    "number": {int, float, NONE}, "numeral": {int, float, NONE}, "text": {str, NONE}, "code": {str, NONE},
+    "boolean": {bool, str, NONE},
+}  # fmt: skip
+_WANTED = {"number": "a number", "numeral": "a number", "text": "text", "code": "text or a number",
+           "boolean": "true or false"}  # fmt: skip
+
+
+def _plain(value: Any, kind: str) -> Any:
+    """Return a cell as its column's model takes it; what is of another kind stays as it is.
+
+    A number of more digits than a double holds becomes text where texts are read: pandas would round it where the cell
+    beside it is missing.
+    """
+    found = type(value)
+    if found is float and isnan(value):
+        return None
+    if kind == "code" and found is int and abs(value) >= EXACT:
+        return str(value)
+    if kind == "numeral" and found is str and is_numeral(value.strip()):
+        return float(value)
+    if kind == "boolean" and found in (int, float) and value in (0, 1):
+        return bool(value)
+    return value
 
 
 def _is_finite(column: Sequence[Any], kinds: set[type]) -> bool:
@@ -164,13 +193,12 @@ def _is_finite(column: Sequence[Any], kinds: set[type]) -> bool:
 def _fault(value: Any, kind: str, required: bool) -> str:
     if value is None:
         return "is required; it may not be missing" if required else ""
-    if kind == "text":
-        return "" if type(value) is str else f"expected text, got {shown(value)}"
-    if type(value) is int:
-        return "" if abs(value) < 2**1023 else "expected a number, got one that is too large"
-    if type(value) is not float:
-        return f"expected a number, got {shown(value)}"
-    return "" if isfinite(value) else "expected a number, got an infinite one"
+    found = type(value)
+    if found in _PLAIN[kind] or (kind == "code" and found in (int, float)):
+        if found is int:
+            return "" if abs(value) < 2**1023 else "expected a number, got one that is too large"
+        return "expected a number, got an infinite one" if found is float and not isfinite(value) else ""
+    return f"expected {_WANTED[kind]}, got {shown(value)}"
 
 
 def _entities(values: list[Any], name: str | None, key: str) -> list[str | None]:

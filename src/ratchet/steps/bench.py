@@ -29,7 +29,7 @@ class Bench:
         most = task.search.max_rows
         rows = prepared.rows("train", most=most)
         self.is_sample = prepared.about["sides"]["train"] > most
-        self.encoder: Encoder = features.fit(rows, prepared.plan, task.features)
+        self.encoder: Encoder = features.fit(rows, prepared.plan, task.features, task.data.missing_words)
         self.train, self.valid = self.encode(rows), self.encode(prepared.rows("valid", most=most))
         groups = rows[GROUP].to_numpy() if GROUP in rows else None
         by_time = isinstance(task.split, TimeSplit)

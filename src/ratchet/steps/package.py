@@ -5,8 +5,11 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+import pandas as pd
+
 from ratchet import __version__
 from ratchet.adapters.runs import Run
+from ratchet.scoring.cells import TRUTH, text
 from ratchet.scoring.explain import MOST
 from ratchet.scoring.predict import Scorer, load
 from ratchet.steps.bench import Bench
@@ -15,12 +18,16 @@ from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import Session
 
 SAMPLE_ROWS = 5
-PARAMS = {"explain": ("boolean", False), "reasons": ("long", MOST)}  # of a request, with their defaults
+# Of a request, with their defaults; column: the one column of the answers that is wanted.
+PARAMS = {"explain": ("boolean", False), "reasons": ("long", MOST), "column": ("string", "")}
 
 
 def write(folder: Path, scorer: Scorer, prepared: Prepared) -> None:
     """Write what is served into a new folder: the state as data, the code that reads it, and rows to ask it with."""
     sample = prepared.rows("valid")[list(scorer.encoder.inputs)].head(SAMPLE_ROWS)
+    for name in [name for name, kind in scorer.encoder.kinds.items() if kind == "boolean"]:
+        words = [text(cell) for cell in sample[name]]
+        sample[name] = pd.Series([TRUTH.get(word.lower()) if word else None for word in words], sample.index, object)
     scorer.save(folder / "state")
     shutil.copytree(PACKAGE / "scoring", folder / "scoring", ignore=shutil.ignore_patterns("__pycache__"))
     records = json.loads(sample.to_json(orient="records", force_ascii=False))
@@ -30,15 +37,21 @@ def write(folder: Path, scorer: Scorer, prepared: Prepared) -> None:
 def log_model(run: Run, session: Session, bench: Bench, folder: Path) -> None:
     """Log the scorer that `write` wrote into the folder as an MLflow model of the run."""
     prepared, scorer = bench.prepared, load(folder / "state")
-    # Every numeric field is a double: 2.5 in a long would silently be cut to 2.
-    kinds = {name: "double" if kind == "number" else "string" for name, kind in scorer.encoder.inputs.items()}
+    # MLflow refuses whole numbers where a double is named, and cuts 2.5 to 2 where a long is; so it is told of names
+    # alone, and the model reads cells of any kind itself (scoring/cells.py). What each holds is in the metadata.
+    kinds = dict.fromkeys(scorer.encoder.inputs, "any")
     required = set(prepared.about["required"])
     about = {
         "inputs": {name: (kind, name in required) for name, kind in kinds.items()},
         "outputs": _outputs(scorer),
         "params": PARAMS,
         "requirements": requirements(bench),
-        "metadata": {"task": session.task.name, "ratchet": __version__, "known": known_beside(scorer, bench)},
+        "metadata": {
+            "task": session.task.name,
+            "ratchet": __version__,
+            "known": known_beside(scorer, bench),
+            "columns": scorer.encoder.kinds,
+        },
     }
     run.log_metrics({"model_bytes": float(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))})
     run.log_model(folder, PACKAGE / "serving" / "model.py", about)

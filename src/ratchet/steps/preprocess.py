@@ -35,6 +35,7 @@ CODE = (
     "core/checks.py",
     "core/features.py",
     "core/plots.py",
+    "scoring/cells.py",
     "scoring/expressions.py",
     "scoring/values.py",
     "steps/preprocess.py",
