@@ -224,7 +224,7 @@ TIMES = {
     "times with a zone": pd.date_range("2024-03-30", periods=100, freq="37min", tz="Europe/Berlin"),
     "numbers": [number / 3 for number in range(100)],
     "years": list(range(1925, 2025)),
-    "words": [f"2024-{number:03}" for number in range(100)],
+    "words": [f"{date(2024, 1, 1) + timedelta(days=number):%d %b %Y}" for number in range(100)],
 }
 
 

@@ -106,6 +106,14 @@ TABLE = [
     Case("times out of order", r"rows", table(
         at=[f"2024-{1 + i * 7 % 12:02d}-{1 + i % 28:02d}" for i in range(ROWS)]),
          {"split": {"by": "time", "column": "at"}}, code=0),
+    Case("times whose day and month may be swapped", r"'at' can be read in two ways, '01/02/2024' as .*; say which", table(
+        at=_every("01/02/2024", lambda i: "03/04/2024", 2)), {"split": {"by": "time", "column": "at"}}),
+    Case("times that are words", r"split\.column: 'at' holds text that is no date, such as", table(
+        at=_every("spring", lambda i: "autumn", 2)), {"split": {"by": "time", "column": "at"}}),
+    Case("a form of dates that the cells do not have", r"read\.dates: 'at' holds .*, which is no date of the form %b-%Y", table(
+        at=["2024-01-02"] * ROWS), data(sources={"rows": {"uris": ["data.csv"], "read": {"dates": {"at": "%b-%Y"}}}})),
+    Case("a form that is no date", r"read\.dates\.at: '%d %b' does not tell a date", csv(), data(
+        sources={"rows": {"uris": ["data.csv"], "read": {"dates": {"at": "%d %b"}}}})),
     Case("a time without a value", r"split\.column: 'at' has no value", table(at=[None] * ROWS),
          {"split": {"by": "time", "column": "at"}}),
     Case("a category of a million values", r"code is not used: about .* distinct texts", lambda: csv(columns(

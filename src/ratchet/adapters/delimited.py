@@ -37,7 +37,8 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, files: str, from_sample:
     for file in table.files:
         _check_header(table, file)
     _check_parts(table)
-    if from_sample and len(table.files) == 1 and not table.read.types and _attach_seen(db, table, files):
+    is_plain = all(kind == "text" for kind in table.read.types.values())
+    if from_sample and len(table.files) == 1 and is_plain and _attach_seen(db, table, files):
         return
     for longest in (LINE_BYTES, LONGEST_LINE_BYTES):
         reader = f"read_csv({files}{options(table.read)}, sample_size = -1, {_longest(longest)})"

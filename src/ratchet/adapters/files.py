@@ -7,8 +7,9 @@ connection reads nothing but them: a query in a YAML file cannot reach other fil
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ratchet.adapters import delimited
+from ratchet.adapters import datecolumns, delimited
+from ratchet.adapters.dates import UnreadDateError
 from ratchet.adapters.sides import GROUP, SIDE, SIDES, SOURCE, joined, key_columns, side_of
 from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import in_short, literal, quoted, run
@@ -75,10 +77,22 @@ def _pattern(file: Path) -> str:
 
 
 def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool = False) -> None:
-    """Create the view of a table, or make it anew.
+    """Create the view of a table, or make it anew, with dates where the task names how they are written.
 
     Raises DataError.
     """
+    _attach(db, table, from_sample)
+    if table.read.dates:
+        if table.files and not table.is_parquet:
+            named = datecolumns.as_text(table, list(table.read.dates), list(datecolumns.columns_of(db, table.name)))
+            _attach(db, named, from_sample)
+        _compose(db, table.name)
+        datecolumns.apply(db, table.name, table.read.dates)
+    else:
+        _compose(db, table.name)
+
+
+def _attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> None:
     if table.frame is not None:
         db.register(table.name, table.frame)
         return
@@ -93,7 +107,6 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool = Fals
         except duckdb.Error as error:
             fault = f"{table.origin} cannot be read: {in_short(error)}"
             raise DataError(f"data.sources.{table.name}: {fault}") from None
-    _compose(db, table.name)
 
 
 def _compose(db: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -108,25 +121,45 @@ def _compose(db: duckdb.DuckDBPyConnection, name: str) -> None:
 
 
 def gather(
-    db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path, tables: Sequence[Table] = ()
+    db: duckdb.DuckDBPyConnection,
+    data: Data,
+    split: Split,
+    rows: Path,
+    tables: Sequence[Table] = (),
+    tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, str]:
     """Write all rows, each with its side, to one Parquet file; return the columns' kinds: number, text or date.
 
     Numbers become DOUBLE and truth values text; the target keeps its own type. tables: those that were attached by a
-    sample of their rows; they are attached again by all of them where the sample did not tell the types.
+    sample of their rows; they are attached again by all of them where the sample did not tell the types. tell: gets a
+    sentence on how a text was read.
     """
     try:
-        return _gather(db, data, split, rows)
+        datecolumns.settle(db, data, split, tables, partial(attach, from_sample=True))
+        return _gather(db, data, split, rows, tables, tell)
+    except UnreadDateError:
+        raise
     except DataError:
         if not tables:
             raise
     for table in tables:
         attach(db, table)
-    return _gather(db, data, split, rows)
+    datecolumns.settle(db, data, split, tables, attach)
+    return _gather(db, data, split, rows, tables, tell)
 
 
-def _gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path) -> dict[str, str]:
+def _gather(
+    db: duckdb.DuckDBPyConnection,
+    data: Data,
+    split: Split,
+    rows: Path,
+    tables: Sequence[Table],
+    tell: Callable[[str], None],
+) -> dict[str, str]:
     columns = attach_all(db, data, split)
+    if isinstance(split, TimeSplit) and (form := datecolumns.time_column(db, data, split, columns, tables)):
+        columns = datecolumns.columns_of(db, "ratchet_rows")
+        tell(f"{split.column}: its text is read as dates of the form {form}")
     for place, name in _named_columns(data, split):
         if name not in columns:
             hint = did_you_mean(name, columns) or f"; the columns are {', '.join(columns)}"[:300]

@@ -1,11 +1,36 @@
 """The parts of a task that say which rows there are, and which of them are learned from."""
 
+import re
 from typing import Annotated, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from ratchet.config.base import NOT_BOOL, Column, Fraction, Section
+
+DATE_DIRECTIVES = {
+    **dict.fromkeys("Yy", "year"), **dict.fromkeys("mbB", "month"), "d": "day", **dict.fromkeys("HI", "hour"),
+    "M": "minute", "S": "second", "f": "fraction", "p": "half of the day", "q": "quarter", "z": "zone",
+    **dict.fromkeys("WVU", "week"), **dict.fromkeys("aA", "weekday"), "%": "percent sign",
+}  # fmt: skip
+
+
+def _date_form(form: str) -> str:
+    """Refuse a form that tells no date, or tells a part of it twice."""
+    if form == "ISO 8601":
+        return form
+    names = re.findall("%-?(.?)", form)
+    if unknown := [name for name in names if name not in DATE_DIRECTIVES]:
+        raise ValueError(f"{form!r}: no directive %{unknown[0]}; there are %{', %'.join(DATE_DIRECTIVES)}")
+    parts = [DATE_DIRECTIVES[name] for name in names if name != "%"]
+    if twice := [part for part in parts if parts.count(part) > 1]:
+        raise ValueError(f"{form!r} tells the {twice[0]} twice")
+    needs = {"day": ("month",), "minute": ("hour",), "second": ("minute",), "fraction": ("second",), "hour": ("day",)}
+    if "year" not in parts or any(part not in parts for name in parts for part in needs.get(name, ())):
+        raise ValueError(f"{form!r} does not tell a date; write it as in %d/%m/%Y, %b-%Y or %Y-%m-%d %H:%M")
+    if ("I" in names) != ("p" in names):
+        raise ValueError(f"{form!r}: an hour of the half day (%I) and AM or PM (%p) belong together")
+    return form
 
 
 class Read(Section):
@@ -16,6 +41,12 @@ class Read(Section):
     encoding: str = Field("utf-8", description="Encoding, by its Python name (cp949, euc-kr, latin-1).")
     na: tuple[str, ...] = Field(("", "NA", "NaN", "null"), description="Cells that mean missing.")
     types: dict[str, Literal["number", "text", "date"]] = Field({}, description="Types that are not seen right.")
+    dates: dict[Column, Annotated[str, AfterValidator(_date_form)]] = Field(
+        {},
+        description='How dates are written, by column, as in {issue_d: "%b-%Y"}: the directives of strptime, %q for the'
+        " quarter; of Parquet and databases too. Unset: seen from all rows where the split needs it, and refused where"
+        " two readings fit (docs/splits.md).",
+    )
 
 
 DATABASES = ("postgresql", "postgres", "mysql", "mariadb", "sqlite", "oracle", "mssql", "bigquery")

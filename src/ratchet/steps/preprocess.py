@@ -23,6 +23,9 @@ from ratchet.steps.inputs import code_of, config_of, key_of
 from ratchet.steps.session import Session, Step
 
 CODE = (
+    "adapters/datecolumns.py",
+    "adapters/dateforms.py",
+    "adapters/dates.py",
     "adapters/delimited.py",
     "adapters/files.py",
     "adapters/profile.py",
@@ -129,7 +132,8 @@ def _gather(
     task: Task, db: duckdb.DuckDBPyConnection, tables: list[Table], rows: Path, splits: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Write the sides; return what is known about the rows, and the profile of their columns."""
-    kinds = files.gather(db, task.data, task.split, rows, tables)
+    read: list[str] = []
+    kinds = files.gather(db, task.data, task.split, rows, tables, read.append)
     missing, values = files.keep_targets(db, task.data.target, rows)
     kind, classes = checks.kind_of_target(task, values)
     asked.check(task, kind)  # before a search is waited for
@@ -159,6 +163,7 @@ def _gather(
         "sides": sides,
         "counts": counts,
         "findings": [
+            *read,
             *checks.findings(task, described, counts),
         ],
     }

@@ -54,7 +54,7 @@ def score(session: Session, source: str, output: Path, stage: str, parent: Run |
     with session.opened("score", parent) as run:
         version = registry.behind(session.client, session.task.name, stage)
         session.progress.step("score", "running")
-        read = next(iter(session.task.data.sources.values())).read.model_copy(update={"types": {}})
+        read = next(iter(session.task.data.sources.values())).read.model_copy(update={"types": {}, "dates": {}})
         table = sources.locate("input", Source(uris=(source,), read=read), session.settings)
         rows = _write(session, table, session.scorer(chronicle.model_of(session, version)), output)
         run.log_params({"input": table.origin, "output": output, "model_uri": version.uri})
