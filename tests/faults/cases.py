@@ -196,6 +196,11 @@ WORDS = [
          command=("score", "--input", "data.csv", "--output", "a" * 10_000 + ".csv")),
     Case("scoring before a model is in Production", r"no version.*Production", csv(),
          command=("score", "--input", "data.csv", "--output", "a.csv")),
+    Case("a withdrawal without a reason", r"withdraw: give a reason with --reason", csv(), command=("withdraw",)),
+    Case("a withdrawal where nothing is in Production", r"small: nothing is in Production, so there is nothing to withdraw",
+         csv(), command=("withdraw", "--reason", "it approves everybody")),
+    Case("a fallback without a rule", r"serving\.fallback: rule, and there is none", csv(),
+         {"serving": {"fallback": "rule"}}),
     Case("rolling back without a former champion", r"small.*(no|nothing)", csv(), command=("rollback",)),
 ]  # fmt: skip
 CASES = [*FILES, *TABLE, *SQL, *WORDS, *MACHINE]

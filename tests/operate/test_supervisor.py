@@ -14,6 +14,7 @@ import pytest
 from ratchet.adapters import records, registry, servers, tether
 from ratchet.console import Quiet
 from ratchet.errors import ServerError
+from ratchet.operate import reconcile
 from ratchet.operate.gateway import How, supervised
 from ratchet.operate.supervisor import Supervisor
 from ratchet.serving.routes import Backend, Trial
@@ -260,3 +261,38 @@ def test_no_model_process_outlives_its_gateway(
     assert not servers.answers(f"{url}/ping")
     left = list((tmp_path / ".ratchet").glob("serving.*"))
     assert len(left) == (sign == signal.SIGKILL)
+
+
+def test_a_withdrawn_version_answers_nobody_within_a_poll_and_the_gateway_goes_on_with_the_next_one(
+    stage: Stage,
+) -> None:
+    assert stage.champion.version == 1
+    last = stage.champion
+    moving.withdrawn(stage.session)
+    until(lambda: stage.proxy.routes.withdrawn is not None, 5)
+    withdrawn = stage.proxy.routes.withdrawn
+    assert withdrawn and (withdrawn.version, withdrawn.last) == (1, last)
+    assert stage.proxy.routes.champion is None
+    until(lambda: list(stage.supervisor._keepers) == [])
+    assert stage.heard_of("version 1 was withdrawn at") == 1
+
+    heard = Heard()
+    with supervised(replace(stage.session, progress=heard), Proxy(), How()) as again:
+        described = again.routes.withdrawn
+        assert described and described.last, "a gateway that starts now knows what the last version read"
+        assert (described.version, described.last.signature, described.last.sample) == (1, last.signature, last.sample)
+
+    moving.back(stage.session, 1, "the alarm was false")
+    until(lambda: stage.proxy.routes.champion is not None)
+    assert stage.champion.version == 1
+    assert stage.proxy.routes.withdrawn is None
+
+
+def test_a_version_that_was_only_clicked_out_of_production_goes_on_until_that_is_adopted(stage: Stage) -> None:
+    moving.edited(stage.session, 1, "Archived")
+    until(lambda: stage.heard_of("no version is in Production; version 1 goes on") > 0)
+    assert stage.champion.version == 1
+    reconcile.reconcile(stage.session, "adopt", "it was meant")
+    until(lambda: stage.proxy.routes.withdrawn is not None, 10)
+    moving.back(stage.session, 1, "it is needed")
+    until(lambda: stage.proxy.routes.champion is not None)

@@ -123,6 +123,18 @@ def first(settings: Settings) -> str:
         return str(connection.execute(text("SELECT hash FROM ledger WHERE sequence = 1")).scalar() or "")
 
 
+def newest(settings: Settings) -> int:
+    """Return the number of the newest row; 0 if there is none. One short statement, for who asks again and again.
+
+    Raises ServerError if the database cannot be reached.
+    """
+    from sqlalchemy import text
+
+    schema.ready(settings)
+    with _connected(settings) as connection:
+        return int(connection.execute(text("SELECT max(sequence) FROM ledger")).scalar() or 0)
+
+
 def begin_deliveries(settings: Settings) -> None:
     """Have the webhook told of what comes after this, if it never was told of anything."""
     from sqlalchemy import text

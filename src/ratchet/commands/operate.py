@@ -72,6 +72,8 @@ def _gateway(
             console.as_json({"task": session.task.name, "url": url, "model_uri": uri})
         else:
             which = f"version {champion.version}" if champion else "no version yet"
+            if supervisor.routes.withdrawn:
+                which = "the rule" if session.task.serving.fallback else "no version, since the last one was withdrawn,"
             console.say(
                 f"{session.task.name}: {which} answers at {url}/invocations, the page is {url}/; Ctrl-C stops it"
             )

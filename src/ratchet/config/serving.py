@@ -18,6 +18,11 @@ class Serving(Section):
         True,
         description="A second process of the champion is kept up; it answers at once where the first is killed.",
     )
+    fallback: Literal["rule"] | None = Field(
+        None,
+        description="What answers while the version in Production is withdrawn (`ratchet withdraw`) and no other one is"
+        " there: rule, `problem.rule`, each answer marked `fallback: rule`; unset: callers get a 503.",
+    )
     capture: bool = Field(True, description="Requests and answers are kept in the `ratchet` database.")
     sensitive: dict[Column, Literal["drop", "hash"]] = Field(
         {}, description="Fields that are kept as a keyed hash, or not at all."

@@ -10,6 +10,7 @@ from ratchet.config.gates import Approvals, Gates
 from ratchet.config.learning import Decision, Features, Search
 from ratchet.config.serving import Rollout, Serving
 from ratchet.errors import did_you_mean
+from ratchet.scoring.expressions import Expression
 
 
 class Hypothesis(Section):
@@ -78,6 +79,20 @@ class Task(Section):
             raise ValueError(f"search.models: {sorted(trees)[0]} is for tables; a text takes linear and dummy")
         if self.features.kind == "text" and any(gate.worst for gate in (*self.gates.staging, *self.gates.production)):
             raise ValueError("gates: worst searches the columns of a table; for a text name slices, as in length(text)")
+        return self
+
+    @model_validator(mode="after")
+    def _a_fallback_can_answer(self) -> Self:
+        if not self.serving.fallback:
+            return self
+        if self.problem.rule is None:
+            raise ValueError("serving.fallback: rule, and there is none; write problem.rule, or leave fallback out")
+        unread = {*self.data.drop, self.data.id, self.data.truth, self.data.target}
+        if left_out := sorted(Expression.parse(self.problem.rule).names & unread):
+            raise ValueError(
+                f"serving.fallback: the rule reads {left_out[0]!r}, which is no input of the model, so no request"
+                " brings it; write a rule of inputs, or leave fallback out"
+            )
         return self
 
     @property

@@ -186,8 +186,8 @@ class Truth:
             text = body.decode("utf-8")
         except UnicodeDecodeError as error:
             raise Problem(400, f"byte {error.start} is not UTF-8") from None
-        champion = self.gateway.routes.champion
-        known = champion.signature if champion else None
+        described = self.gateway.described
+        known = described.signature if described else None
         labels = Labels(known.classes, known.kind == "regression") if known else Labels()
         try:
             return dict(outcomes.keep(self.recorder, bodies.parsed(text), labels))

@@ -6,13 +6,14 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
-from ratchet.adapters import models, modelserver, places, servers, tether, tracking
+from ratchet.adapters import models, modelserver, places, registry, servers, tether, tracking
 from ratchet.adapters.modelserver import Kept
 from ratchet.adapters.registry import Version
 from ratchet.errors import Away, ServerError
 from ratchet.operate import proof
 from ratchet.operate.keeper import IsOver, Running, Start
 from ratchet.operate.proof import Known
+from ratchet.serving.routes import Backend
 from ratchet.settings import masked
 from ratchet.steps import chronicle
 from ratchet.steps.session import Session
@@ -72,6 +73,16 @@ def _until_silent(url: str, is_over: IsOver) -> bool:
 def addresses(named: Mapping[int | None, tuple[str, ...]], number: int, is_champion: bool) -> tuple[str, ...]:
     """Return a version's addresses; those without a number are whichever version's is the champion."""
     return named.get(number) or (named.get(None, ()) if is_champion else ())
+
+
+def described(session: Session, number: int) -> Backend:
+    """Return a version by its verified model alone, without a server of it: what it reads, and its sample rows.
+
+    Raises RatchetError if there is no such version, or its model is not the one that was trained.
+    """
+    with session.work_folder() as folder:
+        known = _looked_at(session, registry.numbered(session.client, session.task.name, number), folder)[1]
+    return Backend(known.version, "", known.signature, known.sample, known.recorded or ())
 
 
 def _looked_at(session: Session, version: Version, folder: Path) -> tuple[Path, Known]:

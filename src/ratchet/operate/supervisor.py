@@ -14,7 +14,8 @@ from ratchet.adapters import registry, tracking
 from ratchet.adapters.registry import Version
 from ratchet.errors import Away, RatchetError, ServerError, told
 from ratchet.operate.keeper import Keeper
-from ratchet.serving.routes import Backend, Routes, Trial
+from ratchet.operate.vacancy import VacancyWatch
+from ratchet.serving.routes import Backend, Routes, Trial, Withdrawn
 from ratchet.stages import PRODUCTION
 from ratchet.steps.session import Session
 
@@ -59,6 +60,9 @@ class Supervisor:
         self.routes = Routes()
         self._keep, self._want = keep, want
         self._champion: Version | None = None
+        self._withdrawn: Withdrawn | None = None  # until another version answers
+        self._barred = set[int]()  # withdrawn versions, whose servers answer nobody while they are stopped
+        self._watch = VacancyWatch(session)
         self._challenger: tuple[Version, Trial] | None = None
         self._trial: tuple[int, Trial] | None = None
         self._keepers, self._leaving = dict[int, Keeper](), list[Keeper]()
@@ -71,20 +75,25 @@ class Supervisor:
     def begin(self) -> None:
         """Look at the registry once, and follow it from now on.
 
-        Raises RatchetError if no version is in the stage.
+        Raises RatchetError if no version is in the stage, and none was withdrawn from it.
         """
-        self._champion = registry.behind(self.session.client, self.session.task.name, self.followed.stage)
+        try:
+            self._champion = registry.behind(self.session.client, self.session.task.name, self.followed.stage)
+        except RatchetError:
+            if (withdrawn := self._vacancy()) is None:
+                raise
+            self._leave_empty(withdrawn)
         self._settle()
         for thread in self._threads:
             thread.start()
 
     def wait(self, limit_s: float) -> Routes:
-        """Return who answers, as soon as somebody does, or after limit_s.
+        """Return who answers, as soon as somebody does or it is known that nobody is to, or after limit_s.
 
         Raises what keeps the first version from answering, unless it is that a server is away.
         """
         deadline = time.monotonic() + limit_s
-        while not self.routes.champion and time.monotonic() < deadline:
+        while not (self.routes.champion or self.routes.withdrawn) and time.monotonic() < deadline:
             with self._lock:
                 keeper = self._keepers.get(self.champion or 0)
             if keeper and keeper.fault and not isinstance(keeper.fault, Away):
@@ -164,12 +173,30 @@ class Supervisor:
             trial, known = self._trial, self._challenger[0] if self._challenger else None
             if trial and (known is None or known.number != trial[0]):
                 known = registry.numbered(client, name, trial[0])
+            withdrawn = None if champion else self._vacancy()
         with self._lock:
             self._challenger = self._tried(known)  # which may have ended meanwhile
             if champion and champion.number != self.champion:
                 self.session.progress.note(f"version {champion.number} is in {self.followed.stage}: it is started")
             self._champion = champion or self._champion
-        return "" if champion else f"no version is in {self.followed.stage}; version {self.champion} goes on"
+            if withdrawn:
+                self._leave_empty(withdrawn)
+        is_odd = champion is None and withdrawn is None
+        return f"no version is in {self.followed.stage}; version {self.champion} goes on" if is_odd else ""
+
+    def _vacancy(self) -> Withdrawn | None:
+        """Return the version by whose withdrawal the stage is empty; None if that is not why."""
+        if self._withdrawn and self._champion is None:
+            return self._withdrawn
+        return self._watch.withdrawn(self.routes.champion) if self.followed.stage == PRODUCTION else None
+
+    def _leave_empty(self, withdrawn: Withdrawn) -> None:
+        """From now on no version answers, until one comes to Production."""
+        if withdrawn != self._withdrawn:
+            answer = "the task's rule answers" if self.session.task.serving.fallback else "callers get a 503"
+            self.session.progress.note(f"version {withdrawn.version} was withdrawn at {withdrawn.at}: {answer}")
+        self._champion, self._withdrawn = None, withdrawn
+        self._barred.add(withdrawn.version)
 
     def _settle(self) -> None:
         """Keep what is wanted, say who answers, stop what has left and is idle."""
@@ -202,9 +229,14 @@ class Supervisor:
 
     def _routes(self) -> Routes:
         """Who answers now: the champion or, while no server of it is up, whoever did before."""
+        if self._withdrawn:
+            if self.champion is None or self._backend(self.champion) is None:
+                return Routes(withdrawn=self._withdrawn)
+            self._withdrawn = None
         last = self.routes.champion.version if self.routes.champion else None
         order = [self.champion, last, *reversed(self._keepers)]
-        up = [backend for number in order if number and (backend := self._backend(number))]
+        may = [number for number in order if number and (number == self.champion or number not in self._barred)]
+        up = [backend for number in may if (backend := self._backend(number))]
         champion = next((each for each in up if not self._is_challenger(each.version)), None)
         if champion is None or self._challenger is None or champion.version == self._challenger[0].number:
             return Routes(champion)

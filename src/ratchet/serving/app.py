@@ -16,6 +16,7 @@ from starlette.routing import Route
 from ratchet.serving import bodies, forms, openapi
 from ratchet.serving.apikeys import ADMIN, OUTCOMES, PREDICT
 from ratchet.serving.door import CLOSED_REQUEST, Door, new_id, request_id
+from ratchet.serving.fallback import MARK
 from ratchet.serving.problems import TYPE, Problem
 from ratchet.serving.upload import GoneError
 
@@ -127,10 +128,14 @@ def _others(door: Door) -> Starlette:
         return PlainTextResponse("\n")
 
     async def ready(request: Request) -> Response:
-        if gateway.routes.champion is None or door.is_draining:
-            why = "it is about to stop" if door.is_draining else "no model answers yet"
-            return told(Problem(503, why, retry_s=1), new_id())
-        return JSONResponse({"ready": True, "version": gateway.routes.champion.version})
+        if door.is_draining:
+            return told(Problem(503, "it is about to stop", retry_s=1), new_id())
+        if champion := gateway.routes.champion:
+            return JSONResponse({"ready": True, "version": champion.version})
+        if gateway.rule:
+            return JSONResponse({"ready": True, "version": None, **MARK})
+        withdrawn = gateway.routes.withdrawn
+        return told(gateway.absence if withdrawn else Problem(503, "no model answers yet", retry_s=1), new_id())
 
     async def version(request: Request) -> Response:
         champion = gateway.routes.champion
@@ -142,7 +147,7 @@ def _others(door: Door) -> Starlette:
         return Response(gateway.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def schema(request: Request) -> Response:
-        return JSONResponse(openapi.document(gateway.task, door.public(gateway.routes.champion), gateway.entity))
+        return JSONResponse(openapi.document(gateway.task, door.public(gateway.described), gateway.entity))
 
     async def outcomes(request: Request) -> Response:
         headers = dict(request.headers.raw)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ratchet.config import Task
+from ratchet.serving.fallback import Rule
 from ratchet.serving.meters import Meters
 from ratchet.serving.problems import Problem
 from ratchet.serving.routes import Arm, Backend, Call, Recorder, Rows, Trial
@@ -72,6 +73,15 @@ class Arms:
         answered = await self._asked(side, request, self.task.serving.timeout_s)
         body = answered.body or _body(answered.answers)
         return Reply(body, str(backend.version), "champion")
+
+    def by_rule(self, rule: Rule, request: Request) -> Reply:
+        """Let the rule answer all of it, in the place of a version that was withdrawn.
+
+        Raises ExpressionError if the rule does not fit the inputs.
+        """
+        answers = rule.answers(request.asked.cells, explain=bool(request.asked.params))
+        self._record(_Side(rule.backend, "rule", range(len(answers)), None), request, 200, answers)
+        return Reply(_body(answers), "none", "rule")
 
     async def both(
         self, champion: Backend, challenger: Backend, request: Request, as_they_read: Request, trial: Trial

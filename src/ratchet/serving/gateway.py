@@ -1,6 +1,7 @@
 """The versions that answer, and the way of a request through them."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections import Counter
@@ -12,17 +13,21 @@ from functools import partial
 import aiohttp
 
 from ratchet.config import Task
+from ratchet.errors import RatchetError
 from ratchet.serving import bodies
 from ratchet.serving.arms import GONE, Arms, Reply, Request, rows_of
+from ratchet.serving.fallback import Rule
 from ratchet.serving.meters import Meters
 from ratchet.serving.problems import Problem
-from ratchet.serving.routes import Backend, Recorder, Routes, Signature
+from ratchet.serving.routes import Backend, Recorder, Routes, Signature, Withdrawn
 from ratchet.serving.rows import Asked, Reader
 from ratchet.serving.upstream import HOLD_S, Upstream
 
+log = logging.getLogger("ratchet.gateway")
 LARGE = 64 * 1024  # bytes of a body from which on it is read beside the event loop
 READERS = 2  # at a time, as each takes many times its body in memory
 RETRY_S = 2
+WITHDRAWN_RETRY_S = 60  # for people to decide what comes next
 
 
 class Gateway:
@@ -33,6 +38,7 @@ class Gateway:
         self.entity = task.rollout.key or task.data.id
         self.arms = Arms(task, recorder, meters)
         self.routes, self.readers = Routes(), dict[int, Reader]()
+        self.rule: Rule | None = None  # what answers in the place of a version that was withdrawn
         self._changed, self._on_the_way = asyncio.Event(), Counter[int]()
         # Its own threads: those that wait for a database that is away must not hold up who is to be answered.
         self._reading = ThreadPoolExecutor(READERS, "reader")
@@ -43,6 +49,22 @@ class Gateway:
 
     def _champion_number(self) -> float:
         return self.routes.champion.version if self.routes.champion else 0
+
+    @property
+    def described(self) -> Backend | None:
+        """The version by which callers know what to send: the one that answers, else the last one that did."""
+        withdrawn = self.routes.withdrawn
+        return self.routes.champion or (withdrawn.last if withdrawn else None)
+
+    @property
+    def absence(self) -> Problem:
+        """What callers are told where no model answers."""
+        withdrawn = self.routes.withdrawn
+        return (
+            Problem(503, withdrawn.sentence, retry_s=WITHDRAWN_RETRY_S)
+            if withdrawn
+            else Problem(503, GONE, retry_s=RETRY_S)
+        )
 
     async def begin(self) -> None:
         """Open what needs the running event loop."""
@@ -87,6 +109,7 @@ class Gateway:
         both = [backend for backend in (routes.champion, routes.challenger) if backend]
         named = frozenset(name for backend in both for name in backend.signature.inputs)
         self.readers = {b.version: Reader(_knowing(b.signature, named), self.entity) for b in both}
+        self.rule = self._rule_instead_of(routes.withdrawn)
         upstreams = self.arms.upstreams
         for backend in both:
             if known := upstreams.get(backend.version):
@@ -101,6 +124,15 @@ class Gateway:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    def _rule_instead_of(self, withdrawn: Withdrawn | None) -> Rule | None:
+        if withdrawn == self.routes.withdrawn and self.rule:
+            return self.rule
+        try:
+            return Rule.of(self.task, withdrawn) if withdrawn else None
+        except RatchetError as error:
+            log.error("%s; callers get a 503", error)
+            return None
+
     async def answer(self, kind: str, body: bytes, request_id: str, is_gone: Callable[[], bool]) -> Reply:
         """Answer a body. kind: its Content-Type; is_gone: whether the caller has left.
 
@@ -110,8 +142,11 @@ class Gateway:
         if self.routes.champion is None:
             await self._held()
         routes, champion = self.routes, self.routes.champion
+        if champion is None and self.rule:
+            asked = await self._read(kind, body, self.rule.backend)
+            return self.arms.by_rule(self.rule, Request(asked, request_id, at, began, is_gone))
         if champion is None:
-            raise Problem(503, GONE, retry_s=RETRY_S)
+            raise self.absence
         versions = [backend.version for backend in (champion, routes.challenger) if backend]
         self._on_the_way.update(versions)
         try:
@@ -140,11 +175,15 @@ class Gateway:
             return await self.arms.champion(champion, request, trial)
         return await self.arms.both(champion, challenger, request, as_they_read, trial)
 
+    @property
+    def _may_come_back(self) -> bool:
+        return bool(self.arms.upstreams) and self.routes.champion is None and self.routes.withdrawn is None
+
     async def _held(self) -> None:
         """Wait a moment for a champion, if there was one before."""
         loop = asyncio.get_running_loop()
         until = loop.time() + HOLD_S
-        while self.arms.upstreams and self.routes.champion is None and (left_s := until - loop.time()) > 0:
+        while self._may_come_back and (left_s := until - loop.time()) > 0:
             try:
                 await asyncio.wait_for(self._changed.wait(), left_s)
             except TimeoutError:

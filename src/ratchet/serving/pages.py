@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from ratchet.errors import RatchetError
 from ratchet.serving import curve, figures, forms, guide, html, openapi, shown
 from ratchet.serving.apikeys import ADMIN, OUTCOMES, PREDICT
-from ratchet.serving.arms import GONE, Reply
+from ratchet.serving.arms import Reply
 from ratchet.serving.bodies import JSON
 from ratchet.serving.curve import RolloutState
 from ratchet.serving.door import CLOSED_REQUEST, Door, request_id
@@ -115,7 +115,7 @@ class Pages:
     async def docs(self, request: Request) -> Response:
         """GET /docs: how programs ask."""
         gateway, has_keys = self.door.gateway, self.door.keys.file is not None
-        champion = self.door.public(gateway.routes.champion)
+        champion = self.door.public(gateway.described)
         document = openapi.document(self.task, champion, gateway.entity)
         told = guide.guide(document, champion, f"{request.url.scheme}://{request.url.netloc}", has_keys)
         return self._page("docs.html", guide=told, champion=champion, about=document["paths"]["/invocations"]["post"])
@@ -146,7 +146,7 @@ class Pages:
     def _champion(self) -> Backend:
         champion = self.door.gateway.routes.champion
         if champion is None:
-            raise Problem(503, GONE, retry_s=2)
+            raise self.door.gateway.absence
         return self.door.public(champion) or champion
 
     async def _asked(self, record: Mapping[str, Any], number: str) -> Reply:

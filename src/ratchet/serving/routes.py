@@ -10,7 +10,7 @@ from ratchet.config import Read
 from ratchet.scoring.encode import Column
 
 CellKind = Literal["number", "text", "boolean", "numeral", "code"]
-Arm = Literal["champion", "challenger", "shadow"]
+Arm = Literal["champion", "challenger", "shadow", "rule"]
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,36 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Withdrawn:
+    """A version that left Production, where nothing is since.
+
+    at: UTC, ISO 8601; last: the version as it answered, for its signature and sample rows; None where it is not known.
+    """
+
+    version: int
+    at: str
+    last: Backend | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What callers are told; why it was withdrawn is not for them."""
+        return (
+            f"version {self.version} was withdrawn at {self.at}, and no other version is in Production; the reason is"
+            " on the ledger"
+        )
+
+
+@dataclass(frozen=True)
 class Routes:
-    """Who answers now. champion: None while no model answers; challenger and trial: during a rollout."""
+    """Who answers now. champion: None while no model answers; challenger and trial: during a rollout.
+
+    withdrawn: the version that was taken out of Production, until another one answers.
+    """
 
     champion: Backend | None = None
     challenger: Backend | None = None
     trial: Trial | None = None
+    withdrawn: Withdrawn | None = None
 
 
 @dataclass(frozen=True)

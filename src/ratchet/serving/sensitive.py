@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-ANSWER = ("label", "probability", "probabilities", "value")  # what says no field again, as reasons may
+ANSWER = ("label", "probability", "probabilities", "value", "fallback")  # what says no field again, as reasons may
 WITHHELD = "(not kept: it quotes a sensitive field)"
 
 
