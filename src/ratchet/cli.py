@@ -12,7 +12,7 @@ import click
 
 from ratchet import __version__
 from ratchet.adapters import stops
-from ratchet.commands import captured, config, ledger, operate, review, rollout, steps, team
+from ratchet.commands import captured, config, ledger, operate, prune, review, rollout, steps, team
 from ratchet.errors import Differs, GateRefused, told
 
 INTERRUPTED = 130
@@ -27,7 +27,7 @@ def cli() -> None:
 for command in (steps.run, steps.preprocess, steps.train, steps.evaluate, steps.promote, steps.score, operate.serve,
                 operate.key, operate.rollback, ledger.withdraw, ledger.approve, ledger.refuse, ledger.reconcile,
                 ledger.ledger, operate.status, operate.init, review.reproduce, review.diff, review.fit, team.stack,
-                team.doctor, team.migrate, team.backup, team.restore, captured.captured, rollout.rollout,
+                team.doctor, team.migrate, team.backup, team.restore, prune.prune, captured.captured, rollout.rollout,
                 config.config):  # fmt: skip
     cli.add_command(command)
 

@@ -19,9 +19,14 @@ def place(home: Path, name: str) -> Iterator[Path]:
         yield Path(folder)
 
 
+def of_gone(home: Path, name: str) -> list[Path]:
+    """Return the folders of that name whose processes have ended."""
+    return [folder for folder in home.glob(f"{name}.*") if process.is_gone(_owner(folder.name))]
+
+
 def clear(home: Path, name: str) -> int:
     """Remove the folders of that name whose processes have ended; return how many they were."""
-    left = [folder for folder in home.glob(f"{name}.*") if process.is_gone(_owner(folder.name))]
+    left = of_gone(home, name)
     for folder in left:
         shutil.rmtree(folder, ignore_errors=True)
     return len(left)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ratchet.console.words import duration, figure, say, table
+from ratchet.console.words import duration, figure, say, size, table
 
 
 def report(evaluation: Mapping[str, Any]) -> None:
@@ -65,6 +65,7 @@ def plan(found: Mapping[str, Any]) -> None:
     table("", ["step", "state"],
           [[step["step"], step["state"]] for step in found["steps"]])  # fmt: skip
     time_s, memory = duration(found["about_s"]), found["about_mb"]
+    say(f"train ends within {duration(found['train_at_most_s'])} (search.timeout_s), with fewer trials if need be")
     say(f"{found['trials']} trials; about {time_s} and {memory:,} MB of memory (rough: from the size of the data)")
 
 
@@ -142,6 +143,24 @@ def rollout(task: str, found: Mapping[str, Any]) -> None:
     steps = [[step["at"][:19].replace("T", " "), step["action"], f"{step['percent']:g}", step["by"],
               step["entry"] or "not yet", step["why"]] for step in found["steps"]]  # fmt: skip
     table("steps", ["at (UTC)", "what", "%", "by", "entry", "why"], steps)
+
+
+def pruned(found: Mapping[str, Any]) -> None:
+    """Print what was, or would be, removed by kind, what is kept, and why."""
+    rows = [[kind, each["count"], size(each["bytes"])] for kind, each in found["kinds"].items()]
+    if rows:
+        table("removed" if found["removed"] else "to be removed", ["what", "how many", "size"], rows)
+    for item in found["items"] if not found["removed"] else ():
+        say(f"  {item['kind']}: {item['name']} ({size(item['bytes'])})")
+    kept = [[each["name"], each["why"], size(each["bytes"]) if each["bytes"] else ""] for each in found["kept"]]
+    if kept:
+        table("kept", ["what", "why", "size"], kept)
+    for note in found["notes"]:
+        say(note)
+    if not rows:
+        say("nothing to remove")
+    elif not found["removed"]:
+        say(f"nothing was removed; --yes removes {size(found['bytes'])}")
 
 
 def _what(entry: Mapping[str, Any]) -> str:

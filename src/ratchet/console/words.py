@@ -31,6 +31,14 @@ def figure(value: Any) -> str:
     return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4f}"
 
 
+def size(count: float) -> str:
+    """Return a number of bytes as people say it: 512 bytes, 3.4 kB, 1.2 GB."""
+    units = ["bytes", "kB", "MB", "GB", "TB"]
+    while count >= 1000 and len(units) > 1:
+        count, units = count / 1000, units[1:]
+    return f"{count:.0f} bytes" if units[0] == "bytes" else f"{count:.1f} {units[0]}"
+
+
 def say(text: str = "") -> None:
     """Print a line of the result."""
     Console(highlight=False, soft_wrap=True).print(escape(text))

@@ -37,6 +37,7 @@ def plan(session: Session) -> dict[str, Any]:
         "columns": columns,
         "steps": [{"step": s, "state": "reused" if r and not session.force else "runs"} for s, r in reused.items()],
         "trials": task.search.trials,
+        "train_at_most_s": task.search.timeout_s,
         "about_s": round(10 + rows / 200_000 + search_s),
         "about_mb": round(600 + (table_bytes * 4 + width * 16) / 1e6),
     }

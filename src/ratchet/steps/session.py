@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from ratchet.adapters import database, models, records, runs, sending, sources
+from ratchet.adapters import database, models, places, records, runs, sending, sources
 from ratchet.adapters.models import Model
 from ratchet.adapters.patience import Patience, is_away
 from ratchet.adapters.runs import Run
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 Result = TypeVar("Result")
-INPUTS = "inputs.json"
+INPUTS, WORK = "inputs.json", "work-"
 LOCK_WAIT_S = 300  # for the lock under which a trial is put on record
 
 
@@ -95,10 +94,9 @@ class Session:
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:
-        """A folder of one's own, beside the databases, removed at the end."""
-        self.settings.home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="work-", dir=self.settings.home) as folder:
-            yield Path(folder)
+        """A folder of one's own, removed at the end; what a kill leaves `ratchet prune` removes."""
+        with places.place(self.settings.home, WORK) as folder:
+            yield folder
 
     @contextmanager
     def fetched(self, model: Model) -> Iterator[Path]:
