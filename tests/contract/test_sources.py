@@ -498,10 +498,10 @@ def test_a_column_of_lists_does_not_stand_in_the_way(place):
     assert plain(read(place, Source(uris=("table.parquet",)))) == [["[1, 2]", 0], [None, 1]]
 
 
-def test_a_folder_without_parquet_files_says_so(place):
+def test_a_folder_without_tables_says_so(place):
     (place.folder / "data" / "parts").mkdir()
-    (place.folder / "data" / "parts" / "0.csv").write_text("a,y\n1,2\n")
-    with pytest.raises(DataError, match=r"parts \(a folder without .parquet files\)"):
+    (place.folder / "data" / "parts" / "0.html").write_text("a,y\n1,2\n")
+    with pytest.raises(DataError, match=r"parts \(a folder without .csv.* files\)"):
         sources.locate("applicants", Source(uris=("parts",)), place.settings)
 
 

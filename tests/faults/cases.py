@@ -26,6 +26,11 @@ def _unlike_parts(place: Path) -> None:
     (place / "part2.csv").write_bytes(csv().replace(b"city", b"town", 1))
 
 
+def _partitioned(place: Path) -> None:
+    (place / "parts" / "city=Seoul").mkdir(parents=True)
+    (place / "parts" / "city=Seoul" / "rows.csv").write_bytes(csv())
+
+
 def _every(value: Any, other: Callable[[int], Any], step: int) -> list[Any]:
     return [value if i % step == 0 else other(i) for i in range(ROWS)]
 
@@ -56,8 +61,10 @@ FILES = [
         sources={"rows": {"uris": ["data.csv"], "sha256": ["0" * 64]}})),
     Case("parts whose columns differ", r"column 'town' of part2\.csv is not in part1\.csv", csv(), data(
         sources={"rows": {"uris": ["part*.csv"]}}), prepare=_unlike_parts),
-    Case("a folder without Parquet files", r"without \.parquet", csv(), data(
-        sources={"rows": {"uris": ["."]}})),
+    Case("a folder without tables", r"a folder without \.csv", csv(), data(
+        sources={"rows": {"uris": ["empty"]}}), prepare=lambda place: (place / "empty").mkdir()),
+    Case("a folder that is also a column", r"'city' is a folder city=… of parts and a column of its files", csv(), data(
+        sources={"rows": {"uris": ["parts"]}}), prepare=_partitioned),
     Case("an ending that nothing reads", r"no reader for \.xlsx", csv(), data(
         sources={"rows": {"uris": ["data.xlsx"]}}), prepare=lambda place: (place / "data.xlsx").touch()),
 ]  # fmt: skip

@@ -1,6 +1,5 @@
 """Files in Google Cloud Storage, by Google's own client: an object, or all that a pattern stands for."""
 
-import fnmatch
 import hashlib
 import os
 from collections.abc import Iterator
@@ -9,17 +8,20 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ratchet.adapters import lookup
+from ratchet.adapters.lookup import Part
 from ratchet.errors import DataError, ServerError
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Client
 
 
-def fetch(uri: str, folder: Path, tried: list[str]) -> tuple[Path, ...]:
-    """Download `gs://bucket/path`, where path may be a pattern; return the files, or () after adding to `tried`.
+def fetch(uri: str, folder: Path, tried: list[str]) -> tuple[Part, ...]:
+    """Download `gs://bucket/path`, a folder (with a `/` at its end) or a pattern; return the files.
 
-    What is there already is not fetched again, unless the object was overwritten since. A name keeps its place below
-    the folder, so that parts of the same name do not meet. Google's client checks each file's checksum as it comes.
+    Nothing found: (), after adding to `tried`. What is there already is not fetched again, unless the object was
+    overwritten since. A name keeps its place below the folder, so that parts of the same name do not meet. Google's
+    client checks each file's checksum as it comes.
     Raises DataError if access is refused.
     """
     from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
@@ -27,10 +29,11 @@ def fetch(uri: str, folder: Path, tried: list[str]) -> tuple[Path, ...]:
 
     bucket, path = urlsplit(uri).netloc, urlsplit(uri).path.removeprefix("/")
     try:
-        found = _objects(bucket, path)
-        if not found:
+        blobs, root = _objects(bucket, path)
+        if not blobs:
             tried.append(f"{uri} (no such object)")
-        return tuple(_fetched(blob, folder) for blob in found)
+        keys = [lookup.partition_keys(PurePosixPath(blob.name.removeprefix(root))) for blob in blobs]
+        return tuple(Part(_fetched(blob, folder), own) for blob, own in zip(blobs, keys, strict=True))
     except NotFound:
         tried.append(f"{uri} (no such bucket)")
         return ()
@@ -114,17 +117,22 @@ def _download(listed: "Blob", target: Path) -> None:
     listed.bucket.blob(listed.name, generation=listed.generation).download_to_filename(str(target))
 
 
-def _objects(bucket: str, path: str) -> list["Blob"]:
-    fixed = path.partition("*")[0]
-    blobs = _client().list_blobs(bucket, prefix=fixed)
-    wanted = [blob for blob in blobs if blob.name == path or ("*" in path and _fits(blob.name, path))]
-    return sorted(wanted, key=lambda blob: blob.name)
-
-
-def _fits(name: str, pattern: str) -> bool:
-    """Whether a name fits a pattern, in which `*` stops at a slash, as in a shell."""
-    parts, wanted = name.split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+def _objects(bucket: str, path: str) -> tuple[list["Blob"], str]:
+    """Return the objects that a path stands for, by name, and the folder that it spells out."""
+    is_folder = not path or path.endswith("/")
+    listed = list(_client().list_blobs(bucket, prefix=lookup.MAGIC.split(path)[0]))
+    blobs = {blob.name: blob for blob in listed if not blob.name.endswith("/")}
+    if path in blobs:
+        return [blobs[path]], f"{path.rpartition('/')[0]}/"
+    if is_folder:
+        below = lookup.in_folder(f"gs://{bucket}/{path}", [name.removeprefix(path) for name in blobs])
+        return [blobs[f"{path}{name}"] for name in sorted(below)], path
+    if not lookup.is_pattern(path):
+        return [], ""
+    root = lookup.split_pattern(path)[0]
+    return [
+        blobs[name] for name in sorted(blobs) if lookup.fits(name.split("/"), path.split("/"))
+    ], f"{root}/" if root else ""
 
 
 def _fetched(blob: "Blob", folder: Path) -> Path:

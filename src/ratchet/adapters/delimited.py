@@ -13,13 +13,14 @@ from typing import IO
 
 import duckdb
 
+from ratchet.adapters import partitions
 from ratchet.adapters.sources import Table
-from ratchet.adapters.sql import in_short, literal, quoted
-from ratchet.config import Read
+from ratchet.adapters.sql import file_list, in_short, literal, quoted
 from ratchet.errors import DataError
 
+NO_KEYS = "hive_partitioning = false"  # else a folder KEY=VALUE above the file takes the place of its own column
 QUOTE, SEPARATORS = '"', ",;\t|"
-DUCKDB_TYPES = {"number": "DOUBLE", "text": "VARCHAR", "date": "TIMESTAMP"}
+DUCKDB_TYPES = partitions.NAMED
 READ_AS = {"BIGINT": "VARCHAR", "DOUBLE": "VARCHAR", "DATE": "TIMESTAMP"}  # so that no cell is cut before it is seen
 WRITTEN = {"BIGINT": "-?(0|[1-9][0-9]{0,17})", "DOUBLE": "-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?"}
 SEEN_ROWS = 50_000
@@ -27,8 +28,8 @@ LINE_BYTES, LONGEST_LINE_BYTES = 2_000_000, 64_000_000
 MEND = "; name its read.sep, read.quote or read.encoding"
 
 
-def attach(db: duckdb.DuckDBPyConnection, table: Table, files: str, from_sample: bool) -> None:
-    """Create the view of a delimited table. files: an SQL list of its files.
+def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> None:
+    """Create the view of a delimited table.
 
     from_sample: the types are those of the first SEEN_ROWS rows, which is fast; a later cell of another type, which
     DuckDB would cut to that one, is then an error, and the caller attaches the table again by all of its rows.
@@ -37,11 +38,14 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, files: str, from_sample:
     for file in table.files:
         _check_header(table, file)
     _check_parts(table)
-    is_plain = all(kind == "text" for kind in table.read.types.values())
-    if from_sample and len(table.files) == 1 and is_plain and _attach_seen(db, table, files):
+    files = file_list(table.files)
+    only_texts = all(kind == "text" for kind in table.read.types.values())
+    is_plain = len(table.files) == 1 and only_texts and not table.partitions
+    if from_sample and is_plain and _attach_seen(db, table, files):
         return
     for longest in (LINE_BYTES, LONGEST_LINE_BYTES):
-        reader = f"read_csv({files}{options(table.read)}, sample_size = -1, {_longest(longest)})"
+        all_rows = f"sample_size = -1, {_longest(longest)}{partitions.filename(table)}"
+        reader = f"read_csv({files}{options(table)}, {all_rows})"
         try:
             db.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
             found = len(db.execute(f"DESCRIBE {quoted(table.name)}").fetchall())
@@ -49,14 +53,18 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, files: str, from_sample:
             if "Maximum line size" in str(error) and longest == LINE_BYTES:
                 continue
             raise DataError(_fault(table, _reason(db, table, files) or in_short(error))) from None
-        if found == 1 and len(_header(table, table.files[0])[1]) > 1 and (reason := _reason(db, table, files)):
+        if (
+            found - bool(table.partitions) == 1
+            and len(_header(table, table.files[0])[1]) > 1
+            and (reason := _reason(db, table, files))
+        ):
             raise DataError(_fault(table, reason))
         return
 
 
 def _attach_seen(db: duckdb.DuckDBPyConnection, table: Table, files: str) -> bool:
     """Create the view with the types of the first rows; return whether DuckDB could tell them."""
-    name = f"sniff_csv({files.strip('[]')}{options(table.read)}, sample_size = {SEEN_ROWS})"
+    name = f"sniff_csv({files.strip('[]')}{options(table)}, sample_size = {SEEN_ROWS})"
     try:
         columns = "list_transform(Columns, lambda c: c.name), list_transform(Columns, lambda c: c.type)"
         asked = f"SELECT {columns}, Delimiter, Quote, Escape, DateFormat, TimestampFormat FROM {name}"
@@ -64,7 +72,7 @@ def _attach_seen(db: duckdb.DuckDBPyConnection, table: Table, files: str) -> boo
     except duckdb.Error:
         return False
     sep, quote, escape, date, time = ("" if part in (None, "(empty)", "None") else part for part in dialect)
-    given = f"auto_detect = false, header = true, delim = {literal(sep)}, quote = {literal(quote)}"
+    given = f"{NO_KEYS}, auto_detect = false, header = true, delim = {literal(sep)}, quote = {literal(quote)}"
     given += f", escape = {literal(escape)}, nullstr = [{', '.join(literal(cell) for cell in table.read.na)}]"
     given += f", timestampformat = {literal(time or date)}" if time or date else ""
     read = ", ".join(f"{literal(n)}: {literal(READ_AS.get(kind, kind))}" for n, kind in zip(names, types, strict=True))
@@ -101,9 +109,11 @@ def _guarded(column: str, kind: str) -> str:
     return column
 
 
-def options(read: Read) -> str:
+def options(table: Table) -> str:
     """The options of read_csv; `store_rejects` is off, so that a row it cannot read is an error, not a loss."""
+    read = table.read
     chosen = [
+        NO_KEYS,
         f"nullstr = [{', '.join(literal(cell) for cell in read.na)}]",
         "header = true",
         # What DuckDB sees by itself here can lose rows: lines that begin with #, cells that begin with '.
@@ -117,8 +127,9 @@ def options(read: Read) -> str:
         chosen.append(f"delim = {literal(read.sep)}")
     if read.quote == "":
         chosen.append("escape = ''")
-    if read.types:
-        types = ", ".join(f"{literal(name)}: {literal(DUCKDB_TYPES[kind])}" for name, kind in read.types.items())
+    keys = set(table.partitions[0]) if table.partitions else set()
+    if own := {name: kind for name, kind in read.types.items() if name not in keys}:
+        types = ", ".join(f"{literal(name)}: {literal(DUCKDB_TYPES[kind])}" for name, kind in own.items())
         chosen.append(f"types = {{{types}}}")
     return "".join(f", {option}" for option in chosen)
 
@@ -196,7 +207,7 @@ def _reason(db: duckdb.DuckDBPyConnection, table: Table, files: str) -> str:
         return ""
     shape = ", ".join(f"{literal(name or f'column {place}')}: 'VARCHAR'" for place, name in enumerate(names))
     quote = QUOTE if table.read.quote is None else table.read.quote
-    given = f"auto_detect = false, header = true, delim = {literal(sep)}, quote = {literal(quote)}"
+    given = f"{NO_KEYS}, auto_detect = false, header = true, delim = {literal(sep)}, quote = {literal(quote)}"
     escape = f"escape = {literal(quote)}, {_longest(LONGEST_LINE_BYTES)}"
     try:
         db.execute(f"SELECT count(*) FROM read_csv({files}, {given}, {escape}, columns = {{{shape}}})")

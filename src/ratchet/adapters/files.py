@@ -4,7 +4,6 @@ DuckDB streams and spills to disk, so a file larger than memory passes. Once the
 connection reads nothing but them: a query in a YAML file cannot reach other files, write, or load extensions.
 """
 
-import re
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -19,16 +18,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ratchet.adapters import datecolumns, delimited
+from ratchet.adapters import datecolumns, delimited, partitions
 from ratchet.adapters.dates import UnreadDateError
 from ratchet.adapters.sides import GROUP, SIDE, SIDES, SOURCE, joined, key_columns, side_of
 from ratchet.adapters.sources import Table
-from ratchet.adapters.sql import in_short, literal, quoted, run
+from ratchet.adapters.sql import escape_pattern, in_short, literal, parquet, quoted, replace_view, run
 from ratchet.config import ColumnSplit, Data, GroupSplit, SourceSplit, Split, TimeSplit
 from ratchet.errors import DataError, did_you_mean
 
 MOST_ROWS, MOST_CELLS = 65_536, 4_000_000  # that are in memory at a time
-RAW, MEMORY = "ratchet_raw_", "1GB"  # beyond it DuckDB spills to disk
+MEMORY = "1GB"  # beyond it DuckDB spills to disk
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
            "FLOAT", "DOUBLE", "DECIMAL", "UHUGEINT")  # fmt: skip
 
@@ -47,7 +46,7 @@ def workspace(folder: Path, tables: list[Table], from_sample: bool = False) -> I
         db.execute("SET disabled_optimizers = 'statistics_propagation'")
         db.execute("SET TimeZone = 'UTC'")  # a time with a zone is text in a row's key, the same on every machine
         found = [file for table in tables for file in table.files]
-        allowed = ", ".join(literal(name) for file in found for name in (str(file), _pattern(file)))
+        allowed = ", ".join(literal(name) for file in found for name in (str(file), escape_pattern(file)))
         db.execute(f"SET allowed_paths = [{allowed}]")
         db.execute(f"SET allowed_directories = [{literal(str(folder))}]")
         db.execute("SET enable_external_access = false; SET autoinstall_known_extensions = false")
@@ -71,37 +70,30 @@ def _stoppable() -> Iterator[None]:
         raise
 
 
-def _pattern(file: Path) -> str:
-    """The file's name as DuckDB's glob, which would take the file `a 1.csv` for `a [1].csv`."""
-    return re.sub(r"([*?\[])", r"[\1]", str(file))
-
-
 def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool = False) -> None:
     """Create the view of a table, or make it anew, with dates where the task names how they are written.
 
     Raises DataError.
     """
     _attach(db, table, from_sample)
+    if table.read.dates and table.files and table.format == "delimited":
+        named = datecolumns.as_text(table, list(table.read.dates), list(datecolumns.columns_of(db, table.name)))
+        _attach(db, named, from_sample)
+    _compose(db, table.name)
+    partitions.add_columns(db, table)
     if table.read.dates:
-        if table.files and not table.is_parquet:
-            named = datecolumns.as_text(table, list(table.read.dates), list(datecolumns.columns_of(db, table.name)))
-            _attach(db, named, from_sample)
-        _compose(db, table.name)
         datecolumns.apply(db, table.name, table.read.dates)
-    else:
-        _compose(db, table.name)
 
 
 def _attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> None:
     if table.frame is not None:
         db.register(table.name, table.frame)
         return
-    files = "[" + ", ".join(literal(_pattern(file)) for file in table.files) + "]"
-    if not table.is_parquet:
-        delimited.attach(db, table, files, from_sample)
+    if table.format == "delimited":
+        delimited.attach(db, table, from_sample)
     else:
         # By name: without it the first part decides, and a 1.5 in the second is cut to the first one's whole number.
-        reader = f"read_parquet({files}, union_by_name = true)"
+        reader = parquet(table.files, ", union_by_name = true" + partitions.filename(table))
         try:
             db.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
         except duckdb.Error as error:
@@ -115,9 +107,7 @@ def _compose(db: duckdb.DuckDBPyConnection, name: str) -> None:
     plain = [unicodedata.normalize("NFC", column) for column in names]
     if plain != names:
         shown = ", ".join(f"{quoted(old)} AS {quoted(new)}" for old, new in zip(names, plain, strict=True))
-        db.execute(f"DROP VIEW IF EXISTS {quoted(RAW + name)}")
-        db.execute(f"ALTER VIEW {quoted(name)} RENAME TO {quoted(RAW + name)}")
-        db.execute(f"CREATE VIEW {quoted(name)} AS SELECT {shown} FROM {quoted(RAW + name)}")
+        replace_view(db, name, shown)
 
 
 def gather(
@@ -266,7 +256,7 @@ def write_sides(db: duckdb.DuckDBPyConnection, rows: Path, folder: Path) -> dict
     counts = {}
     for side in SIDES:
         target = folder / f"{side}.parquet"
-        select = f"SELECT * EXCLUDE ({SIDE}) FROM read_parquet({literal(str(rows))}) WHERE {SIDE} = '{side}'"
+        select = f"SELECT * EXCLUDE ({SIDE}) FROM {parquet(rows)} WHERE {SIDE} = '{side}'"
         _write(db, select, target, len(pq.read_schema(rows)), "split")
         counts[side] = pq.read_metadata(target).num_rows
         if not counts[side]:
@@ -309,7 +299,7 @@ def read_batches(folder: Path, side: str, columns: list[str]) -> Iterator[pd.Dat
 
 def keep_targets(db: duckdb.DuckDBPyConnection, target: str, rows: Path) -> tuple[int, list[tuple[Any, int]]]:
     """Leave out the rows without a target; return how many they were, and the 1,001 most frequent values of it."""
-    table, known = f"read_parquet({literal(str(rows))})", quoted(target)
+    table, known = parquet(rows), quoted(target)
     missing = run(db, f"SELECT count(*) - count({known}) FROM {table}", "data.target").fetchall()[0][0]
     if missing:
         kept = rows.with_name("kept.parquet")

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 
 from ratchet.adapters.sides import SIDE
-from ratchet.adapters.sql import literal, quoted
+from ratchet.adapters.sql import parquet, quoted
 
 BINS = 20
 LEVELS = 20
@@ -20,7 +20,7 @@ def columns(db: duckdb.DuckDBPyConnection, rows: Path, kinds: dict[str, str]) ->
     By column: kind, missing (share), distinct, range, cells with a NUL byte, and a histogram or the most frequent
     levels.
     """
-    table = f"read_parquet({literal(str(rows))})"
+    table = parquet(rows)
     total = db.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
     asked = [part for name, kind in kinds.items() for part in _aggregates(quoted(name), kind)]
     figures = iter(_ask(db, table, asked))
@@ -110,20 +110,20 @@ def _levels(db: duckdb.DuckDBPyConnection, table: str, entry: dict[str, Any]) ->
 
 def count(db: duckdb.DuckDBPyConnection, rows: Path) -> int:
     """Count the rows."""
-    return int(db.execute(f"SELECT count(*) FROM read_parquet({literal(str(rows))})").fetchall()[0][0])
+    return int(db.execute(f"SELECT count(*) FROM {parquet(rows)}").fetchall()[0][0])
 
 
 def length(db: duckdb.DuckDBPyConnection, rows: Path, entry: dict[str, Any]) -> float:
     """Return the mean number of characters of a text column; 0 for other kinds."""
     if entry["kind"] != "text":
         return 0.0
-    sql = f"SELECT avg(length({quoted(entry['name'])})) FROM read_parquet({literal(str(rows))})"
+    sql = f"SELECT avg(length({quoted(entry['name'])})) FROM {parquet(rows)}"
     return float(db.execute(sql).fetchall()[0][0] or 0)
 
 
 def doubles(db: duckdb.DuckDBPyConnection, rows: Path, features: list[str]) -> dict[str, int]:
     """Count rows that repeat an earlier one, and feature rows that stand on two sides of the split."""
-    table = f"read_parquet({literal(str(rows))})"
+    table = parquet(rows)
     row = f"hash({', '.join(quoted(name) for name in features)})"
     side = f"CASE {SIDE} WHEN 'train' THEN 1 WHEN 'valid' THEN 2 WHEN 'test' THEN 4 ELSE 0 END"
     sql = (
@@ -138,5 +138,5 @@ def ids(db: duckdb.DuckDBPyConnection, rows: Path, name: str) -> dict[str, int]:
     """Count ids that are missing and ids that occur again."""
     column = quoted(name)
     asked = f"count(*) - count({column}), count({column}) - count(DISTINCT {column})"
-    missing, repeated = db.execute(f"SELECT {asked} FROM read_parquet({literal(str(rows))})").fetchall()[0]
+    missing, repeated = db.execute(f"SELECT {asked} FROM {parquet(rows)}").fetchall()[0]
     return {"missing_ids": int(missing), "repeated_ids": int(repeated)}

@@ -1,43 +1,32 @@
 """Where tables come from: finds, fetches and checks each source and makes it readable for DuckDB."""
 
-import bz2
-import codecs
-import gzip
 import hashlib
 import importlib
-import io
-import lzma
-import os
-import shutil
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pandas as pd
-import pyarrow as pa
 
-from ratchet.adapters import bigquery, buckets, database, download, synthetic, warehouse
+from ratchet.adapters import bigquery, buckets, database, download, lookup, synthetic, unpack, warehouse
+from ratchet.adapters.lookup import FORMATS, Part
 from ratchet.adapters.warehouse import Question
 from ratchet.config import Data, Read, Source, is_database
 from ratchet.errors import DataError, did_you_mean
 from ratchet.settings import Settings
 
-DELIMITED = (".csv", ".tsv", ".txt", ".data")
-PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 SKLEARN_SETS = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
-CHUNK_BYTES = 1 << 20
 DOWNLOAD_S = 3600  # how long another command may take to bring a file
-DAMAGE = (OSError, EOFError, RuntimeError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class Table:
-    """One source, ready to be read: a frame, or files of one format with the digest of their bytes."""
+    """One source, ready to be read: a frame, or files of one format with the digest of their bytes.
+
+    partitions: for each file the columns that its `KEY=VALUE` folders stand for; empty where there are none.
+    """
 
     name: str
     origin: str
@@ -45,11 +34,12 @@ class Table:
     read: Read
     files: tuple[Path, ...] = ()
     frame: pd.DataFrame | None = None
+    partitions: tuple[Mapping[str, str | None], ...] = ()
 
     @property
-    def is_parquet(self) -> bool:
-        """Whether the files are Parquet; else they are delimited text."""
-        return bool(self.files) and self.files[0].suffix.lower() == ".parquet"
+    def format(self) -> str:
+        """What the files are: parquet, json or delimited."""
+        return FORMATS[lookup.ending(self.files[0].name)[0]]
 
 
 def located(data: Data, settings: Settings, tell: Callable[[str], None]) -> list[Table]:
@@ -76,7 +66,7 @@ def locate(name: str, source: Source, settings: Settings, question: Question | N
             folder = settings.downloads / source.sha256[0][:8] if source.sha256 else settings.downloads
             settings.home.mkdir(parents=True, exist_ok=True)
             with database.file_lock(str(settings.home / "download"), "download", DOWNLOAD_S):  # one after another
-                found = download.fetch(uri, folder, source.sha256, tried)
+                found = tuple(map(Part, download.fetch(uri, folder, source.sha256, tried)))
         elif scheme == "gs":
             found = buckets.fetch(uri, settings.downloads, tried)
         elif is_database(uri):
@@ -84,9 +74,11 @@ def locate(name: str, source: Source, settings: Settings, question: Question | N
             answer = ask(uri, question or Question(""), settings.home / "cache" / "queries", f"data.sources.{name}")
             _accept(answer.digest, uri, name, source)
             return Table(name, uri, answer.digest, source.read, (answer.file,))
+        elif scheme == "file":
+            found = _look_up(_local_path(uri), settings, tried)
         elif scheme:
-            raise DataError(f"{uri}: no source kind {scheme!r}; use a file name, gs, https, a database, sklearn or"
-                            " synthetic")  # fmt: skip
+            raise DataError(f"{uri}: no source kind {scheme!r}; use a file name, file, gs, https, a database,"
+                            " sklearn or synthetic")  # fmt: skip
         else:
             found = _look_up(uri, settings, tried)
         if found:
@@ -108,31 +100,48 @@ def _on_this_machine(uri: str) -> bool:
     return urlsplit(uri).hostname in ("127.0.0.1", "localhost", "::1")
 
 
-def _look_up(uri: str, settings: Settings, tried: list[str]) -> tuple[Path, ...]:
+def _local_path(uri: str) -> str:
+    """Return the path of a `file://` address.
+
+    Raises:
+        DataError: the address names another machine.
+    """
+    parts = urlsplit(uri)
+    if parts.netloc not in ("", "localhost"):
+        raise DataError(f"{uri}: file:// names a file of this machine: file:///{parts.netloc}{parts.path}")
+    return unquote(uri.partition("://")[2].removeprefix(parts.netloc))
+
+
+def _look_up(uri: str, settings: Settings, tried: list[str]) -> tuple[Part, ...]:
     """The files that a name, a folder or a glob stands for, in the first place that has any."""
     for place in (Path(uri).expanduser(), *(folder / uri for folder in settings.data_folders)):
         try:
-            if place.is_dir():
-                found = sorted(place.rglob("*.parquet"))
-            elif "*" in place.name:
-                found = sorted(place.parent.glob(place.name))
-            else:
-                found = [place] if place.is_file() else []
+            parts = lookup.find_parts(place)
         except OSError as error:  # such as a name that is too long
             raise DataError(f"data.sources: {uri[:60]!r}: {error.strerror}") from None
-        if found:
-            return tuple(found)
-        tried.append(f"{place} (a folder without .parquet files)" if place.is_dir() else str(place))
+        if parts:
+            return tuple(parts)
+        tried.append(f"{place} (a folder without {', '.join(FORMATS)} files)" if place.is_dir() else str(place))
     return ()
 
 
-def _checked(name: str, uri: str, found: tuple[Path, ...], source: Source, settings: Settings) -> Table:
-    digests = [_file_digest(path) for path in found]
-    for path, digest in zip(found, digests, strict=True):
-        _accept(digest, path, name, source)
-    files = tuple(_readable(path, digest, source.read, settings) for path, digest in zip(found, digests, strict=True))
-    whole = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-    return Table(name, uri, whole, source.read, files)
+def _checked(name: str, uri: str, parts: Sequence[Part], source: Source, settings: Settings) -> Table:
+    digests = [_file_digest(part.path) for part in parts]
+    for part, digest in zip(parts, digests, strict=True):
+        _accept(digest, part.path, name, source)
+    lookup.check_keys(name, parts)
+    partitions = tuple(part.keys for part in parts) if parts[0].keys else ()
+    named = [
+        json.dumps(keys, sort_keys=True) for keys in partitions
+    ]  # a row's columns count, wherever they are written
+    whole = digests[0] if len(parts) == 1 and not named else _digest("".join([*digests, *named]))
+    read = source.read
+    files = [unpack.readable(part.path, digest, read, settings) for part, digest in zip(parts, digests, strict=True)]
+    return Table(name, uri, whole, read, tuple(files), partitions=partitions)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _accept(digest: str, origin: str | Path, name: str, source: Source) -> None:
@@ -149,68 +158,6 @@ def _file_digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _readable(path: Path, digest: str, read: Read, settings: Settings) -> Path:
-    """The file itself where DuckDB reads it (UTF-8, plain or gz), else an unpacked UTF-8 copy."""
-    packing = path.suffix if path.suffix in PACKED else ""
-    kind = Path(path.name.removesuffix(packing)).suffix.lower()
-    if kind == ".parquet" and not packing:
-        return path
-    if kind not in DELIMITED:
-        raise DataError(f"{path}: no reader for {kind or 'a name without an ending'}; one of {', '.join(DELIMITED)}"
-                        f" (also {', '.join(PACKED)}) or .parquet")  # fmt: skip
-    if packing in ("", ".gz") and _is_utf8(read.encoding, path):
-        return path
-    copy = settings.home / "cache" / f"{digest[:16]}-{read.encoding}{kind}"
-    if not copy.exists():
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        partial = copy.with_suffix(f".{os.getpid()}.part")
-        try:
-            _copy_as_utf8(path, packing, read.encoding, partial)
-            partial.replace(copy)
-        finally:
-            partial.unlink(missing_ok=True)
-    return copy
-
-
-def _is_utf8(encoding: str, path: Path) -> bool:
-    try:
-        "".encode(encoding)  # codecs that are no text encodings are not found either
-        return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii")
-    except LookupError:
-        raise DataError(f"{path}: unknown encoding {encoding!r} in read.encoding; try utf-8, cp949, latin-1") from None
-
-
-def _copy_as_utf8(path: Path, packing: str, encoding: str, target: Path) -> None:
-    try:
-        with _unpacked(path, packing) as raw, target.open("w", encoding="utf-8", newline="") as out:
-            text = io.TextIOWrapper(raw, encoding=encoding, newline="")
-            shutil.copyfileobj(text, out, CHUNK_BYTES)
-    except UnicodeError as error:
-        reason = error.reason if isinstance(error, UnicodeDecodeError) else error
-        raise DataError(f"{path}: not {encoding}: {reason}; name its read.encoding") from None
-    except DAMAGE as error:
-        raise DataError(f"{path}: damaged, cut off or under a password: {error}") from None
-
-
-@contextmanager
-def _unpacked(path: Path, packing: str) -> Iterator[IO[bytes]]:
-    if packing == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX")]
-            if len(names) != 1:
-                raise DataError(f"{path}: holds {len(names)} files; a source is one table, so one file")
-            with archive.open(names[0]) as file:
-                yield file
-    elif packing == ".zst":
-        # zstandard and DuckDB take a file that is cut off for a whole one.
-        with pa.input_stream(path, compression="zstd") as file:
-            yield file
-    else:
-        opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, "": open}[packing]
-        with opener(path, "rb") as file:
-            yield file
 
 
 def _synthetic(uri: str) -> pd.DataFrame:
