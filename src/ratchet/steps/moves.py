@@ -22,6 +22,7 @@ from ratchet.steps.session import Session
 DATA, CODE = "ratchet.data", "ratchet.commit"  # tags of a version
 # Tags too: its newest entry, its description without that, and where its newest gate report is in the UI.
 SHOWN, ABOUT, REPORT = "ratchet.ledger", "ratchet.about", "ratchet.gate_report"
+TOLD = "ratchet.told"  # and what its gates found, accepted or not, with the gates that were loosened for it
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,8 @@ def _shown(session: Session, entry: Entry) -> None:
         with suppress(RatchetError):  # one that was deleted meanwhile has no page
             version = registry.numbered(session.client, change.task, number)
             report = version.tags.get(REPORT, "")
-            text = f"{version.tags.get(ABOUT, '')}\n\n{words}."
+            parts = [version.tags.get(ABOUT, ""), version.tags.get(TOLD, ""), f"{words}."]
+            text = "\n\n".join(filter(None, parts))
             text += f" [Its newest gate report]({report})." if report else ""
             registry.tagged(session.client, version, {SHOWN: words}, text.strip())
 
