@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from ratchet import taskfile
-from ratchet.adapters import registry, tracking
+from ratchet.adapters import process, registry, tracking
 from ratchet.adapters.registry import Version
 from ratchet.config import override
 from ratchet.console import Quiet
@@ -16,7 +17,7 @@ from ratchet.core.ledger import Entry
 from ratchet.operate import rollback, withdraw
 from ratchet.settings import Settings
 from ratchet.stages import PRODUCTION, PROMOTE, STAGING
-from ratchet.steps import chronicle, moves
+from ratchet.steps import chronicle, moves, train, yardstick
 from ratchet.steps.session import Session
 
 SMALL: dict[str, Any] = {
@@ -45,7 +46,7 @@ def session(config: Path, seed: int | None = None) -> Session:
 def again(at: Session, count: int = 1) -> list[int]:
     """Register the first version's model as further versions; their numbers."""
     first = registry.numbered(at.client, at.task.name, 1)
-    kept = ("ratchet.manifest", "ratchet.data", "ratchet.commit", "ratchet.evidence.production", "ratchet.by")
+    kept = (*train.ORIGIN, yardstick.JUDGED_IN, "ratchet.evidence.production")
     tags = {name: first.tags.get(name, "") for name in kept}
     logged = at.client.get_logged_model(first.tags["ratchet.model_id"])
     made = [
@@ -82,6 +83,11 @@ def back(at: Session, number: int | None = None, why: str = "") -> int:
 def withdrawn(at: Session, reason: str = "it approves everybody") -> int:
     """Withdraw the champion; its number."""
     return withdraw.withdraw(at, reason).version.number
+
+
+def as_user(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Have commands of this process run by that user of the system."""
+    monkeypatch.setattr(process, "user", lambda: name)
 
 
 def stages(at: Session) -> dict[int, tuple[str, tuple[str, ...]]]:

@@ -51,7 +51,7 @@ def main() -> None:
         _fail("stopped; the same command goes on from here", INTERRUPTED)
     except GateRefused as error:
         report = error.report or {}
-        _fail(str(error), 1, {"gates": error.gates, "metrics": report.get("metrics", {})})
+        _fail(str(error), 1, {"gates": error.gates, "yardstick": error.yardstick, "metrics": report.get("metrics", {})})
     except Differs as error:
         _fail(str(error), 1, error.report)
     except Exception as error:

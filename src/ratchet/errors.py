@@ -30,12 +30,16 @@ class ModelError(RatchetError):
 class GateRefused(RatchetError):
     """A version does not meet the gates of the stage it wants to enter.
 
-    report: what evaluate found; gates: what each gate said, as plain values.
+    report: what evaluate found; gates: what each gate said; yardstick: beside which gates of the champion, as plain
+    values.
     """
 
-    def __init__(self, text: str, report: Mapping[str, Any] | None = None, gates: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, text: str, report: Mapping[str, Any] | None = None, gates: Sequence[Any] = (),
+        yardstick: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(text)
-        self.report, self.gates = report, list(gates)
+        self.report, self.gates, self.yardstick = report, list(gates), yardstick
 
 
 class Differs(RatchetError):

@@ -18,7 +18,9 @@ from ratchet.core.gates import (
     Verdict,
     as_json,
     judge_one,
+    keeps_up,
     opens,
+    weigh,
     weigh_slices,
 )
 
@@ -309,7 +311,48 @@ def test_the_report_of_a_gate_is_plain_and_complete():
         "threshold",
         "rows",
         "more_rows",
+        "subject",
+        "accepted",
     ]
     assert (found["kind"], found["threshold"], found["rows"]) == ("minimum", 0.8, 1_000)
     (unknown,) = as_json({"Staging": [sure(FLOOR, math.nan)]})
     assert unknown["figure"] is None
+
+
+# ---------------------------------------------------------------- beside the champion by default
+
+
+def beside_champion(metric, own, champion, reason=None):
+    others = None if champion is None else {metric: champion}
+    return keeps_up(metric, Evidence({metric: own}, {}, others, reason, rows=500))
+
+
+@pytest.mark.parametrize(
+    ("metric", "own", "champion", "verdict"),
+    [
+        ("roc_auc", 0.785, 0.8, "pass"),
+        ("roc_auc", 0.775, 0.8, "fail"),
+        ("rmse", 52, 50, "pass"),
+        ("rmse", 53, 50, "fail"),
+        ("log_loss", 0.025, 0.01, "pass"),  # of a tiny loss a few hundredths are nothing
+        ("log_loss", 0.46, 0.40, "fail"),
+        ("roc_auc", math.nan, 0.8, "fail"),
+        ("roc_auc", 0.6, None, "pass"),
+    ],
+)
+def test_by_default_a_version_is_hardly_worse_than_the_champion(metric, own, champion, verdict):
+    assert beside_champion(metric, own, champion).verdict == verdict
+
+
+def test_where_the_champion_cannot_be_compared_the_default_gate_says_so_and_lets_pass():
+    found = beside_champion("roc_auc", 0.6, 0.9, OTHER_SPLIT)
+    assert (found.verdict, found.sentence) == ("pass", f"roc_auc 0.6000, beside no champion: {OTHER_SPLIT}")
+
+
+@pytest.mark.parametrize("figure", [math.nan, math.inf, -math.inf])
+def test_a_figure_that_is_none_opens_no_gate(figure):
+    for sign in (">=", "<=", "<"):
+        assert weigh(Asked("rmse", sign, 1.0), Estimate(figure), 100).verdict == "fail"
+    champion = Evidence({"rmse": 5.0}, {"dummy": {"mae": figure}}, {"rmse": figure})
+    assert judge_one(Gate(metric="rmse", max_drop=1), champion, "regression").verdict == "fail"
+    assert judge_one(Gate(beats="dummy"), champion, "regression").verdict == "fail"

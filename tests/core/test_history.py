@@ -14,8 +14,10 @@ from ratchet.core.history import (
     champions,
     differences,
     former,
-    is_own,
+    is_other_person,
     is_same_person,
+    person_of,
+    promotion,
     stages,
     unfinished,
     until,
@@ -24,7 +26,7 @@ from ratchet.core.history import (
 )
 from ratchet.core.ledger import DONE, FIRST, INTENDED, VOID, Change, Entry, Who
 
-ME = Who("role", "ada", "ada", "laptop")
+ME = Who("ratchet_promoter", "ada", "ada", "laptop")
 AUTHOR = '{"account": "eve", "person": "eve", "host": "laptop"}'
 STAGES = ["None", "Staging", "Production", "Archived"]
 
@@ -116,15 +118,37 @@ def test_an_approval_expires_with_what_it_saw_but_a_refusal_holds_until_it_is_li
     assert (found.by, found.refused_by, found.expired) == ((), ("bob",), ("ada",))
 
 
-def test_one_person_with_and_without_an_account_is_one_and_who_trained_it_does_not_count():
-    assert len(approvals([word(1, "approve", "ada"), word(2, "approve", "")], 7, "Production", "seen").by) == 1
+def test_an_approval_by_who_trained_it_does_not_count():
     assert approvals([word(1, "approve", "eve")], 7, "Production", "seen").by == ()
+
+
+def test_nobody_who_is_not_verified_is_a_second_person_unless_the_task_trusts_the_machine():
+    local = replace(ME, role="embedded", account="")
+    words = [entry(1, 7, "approve", evidence="seen", who=replace(local, person=name)) for name in ("anna", "bob")]
+    found = approvals(words, 7, "Production", "seen")
+    assert (found.by, found.unverified) == ((), ("anna", "bob"))
+    found = approvals(words, 7, "Production", "seen", trust="local")
+    assert (found.by, found.unverified) == (("anna", "bob"), ())
+
+
+def test_one_person_by_account_and_by_role_counts_once():
+    both, role_alone = replace(ME, role="ada_role"), replace(ME, role="ada_role", account="")
+    words = [entry(n, 7, "approve", evidence="seen", who=who) for n, who in enumerate((both, role_alone))]
+    author = replace(words[0].change, author='{"role": "eve_role", "account": "eve", "person": "e", "host": "h"}')
+    found = approvals([replace(each, change=author) for each in words], 7, "Production", "seen")
+    assert len(found.by) == 1
+
+
+def test_the_refusal_of_somebody_verified_is_not_lifted_by_a_namesake_of_the_machine():
+    refused = word(1, "refuse", "carol")
+    namesake = entry(2, 7, "approve", evidence="seen", who=replace(ME, account="", person="carol"))
+    assert approvals([refused, namesake], 7, "Production", "seen", trust="local").refused_by == ("carol",)
 
 
 def test_where_nobody_knows_who_trained_it_no_approval_counts():
     words = [replace(each, change=replace(each.change, author="")) for each in [word(1, "approve", "ada")]]
     assert approvals(words, 7, "Production", "seen").by == ()
-    assert is_own(words, 7, "", ME)
+    assert person_of("") is person_of("nonsense") is None
 
 
 def test_words_on_another_version_or_stage_do_not_count():
@@ -132,18 +156,37 @@ def test_words_on_another_version_or_stage_do_not_count():
     assert approvals(words, 7, "Production", "seen").by == ()
 
 
+SHARED = replace(ME, account="")  # known by user and host alone: many share the role
+OWN_ROLE = replace(SHARED, role="ada_role")
+
+
 @pytest.mark.parametrize(
-    ("other", "same"),
+    ("one", "other", "are_two", "are_two_locally"),
     [
-        (replace(ME, person="root", host="server"), True),
-        (replace(ME, account="bob"), False),
-        (replace(ME, account=""), True),
-        (replace(ME, account="", person="bob"), False),
-        (replace(ME, account="", host="server"), False),
+        (ME, replace(ME, person="root", host="server"), False, False),
+        (ME, replace(ME, account="bob"), True, True),
+        (OWN_ROLE, replace(OWN_ROLE, role="bob_role"), True, True),
+        (OWN_ROLE, replace(OWN_ROLE, person="bob"), False, False),
+        (replace(OWN_ROLE, account="ada"), replace(OWN_ROLE, account="bob"), False, False),  # one role, two accounts
+        (ME, SHARED, False, False),
+        (ME, replace(SHARED, person="bob"), False, True),
+        (ME, replace(OWN_ROLE, host="server"), False, True),
+        (SHARED, replace(SHARED, role="ratchet_scientist"), False, False),
+        (SHARED, replace(SHARED, person="bob"), False, True),
     ],
 )
-def test_people_are_told_apart_by_account_or_else_by_user_and_machine(other, same):
-    assert is_same_person(ME, other) == is_same_person(other, ME) == same
+def test_people_are_told_apart_by_accounts_and_roles_of_their_own_and_by_the_machine_where_it_is_trusted(
+    one, other, are_two, are_two_locally
+):
+    for first, second in ((one, other), (other, one)):
+        assert is_other_person(first, second) == are_two
+        assert is_other_person(first, second, "local") == are_two_locally
+        assert not (is_same_person(first, second) and is_other_person(first, second))
+
+
+def test_the_gates_of_a_champion_that_came_back_are_those_of_its_last_promotion():
+    entries = [entry(1, 1), entry(2, 2, replaced=1), entry(3, 1, "rollback", replaced=2), entry(4, 3, "adopt")]
+    assert [promotion(entries, number) for number in (1, 2, 3)] == [entries[0], entries[1], None]
 
 
 # ---------------------------------------------------------------- past the ledger

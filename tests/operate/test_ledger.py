@@ -76,7 +76,7 @@ def test_who_was_in_production_at_any_time_of_a_long_history(task: Path, ratchet
 def test_the_ledger_says_who_what_and_why(
     task: Path, ratchet: Callable[..., Told], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOGNAME", "ada")
+    moving.as_user(monkeypatch, "ada")
     at = moving.session(task)
     moving.promote(at, *moving.again(at))
     assert ratchet("rollback", "-c", task, "--comment", "complaints from the branches").code == 0

@@ -1,5 +1,6 @@
 """Approval, the registry held against the ledger, and the way back, by their commands."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from ratchet.adapters import records
 from ratchet.adapters.servers import free_port
+from ratchet.steps import yardstick
 from tests import moving
 from tests.conftest import Told
 from tests.end_to_end.commands import run, start
@@ -24,14 +27,17 @@ def task(store: Path, workplace: Path) -> Path:
 # ---------------------------------------------------------------- approvals
 
 
+LOCAL = {"production": 1, "trust": "local"}
+
+
 def test_a_version_waits_for_the_approval_of_somebody_else_until_what_they_saw_changes(
     task: Path, ratchet: Ratchet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def said(person: str, *words: object) -> Told:
-        monkeypatch.setenv("LOGNAME", person)
+        moving.as_user(monkeypatch, person)
         return ratchet(*words)
 
-    moving.task_in(task.parent, approvals={"production": 1})
+    moving.task_in(task.parent, approvals=LOCAL)
     promote = ("promote", "-c", task, "--seed", 8)
     first = said("ada", *promote)
     assert first.code == 1
@@ -45,9 +51,9 @@ def test_a_version_waits_for_the_approval_of_somebody_else_until_what_they_saw_c
     assert said("carol", "approve", 2, "-c", task, "--comment", "March is there now").code == 0
 
     changed = moving.SMALL["gates"] | {"production": [{"metric": "roc_auc", "max_drop": 0.4}]}
-    moving.task_in(task.parent, approvals={"production": 1}, gates=changed)
+    moving.task_in(task.parent, approvals=LOCAL, gates=changed)
     assert "approvals 0 of 1, bob, carol approved what has changed since" in said("ada", *promote).err
-    moving.task_in(task.parent, approvals={"production": 1})
+    moving.task_in(task.parent, approvals=LOCAL)
     assert "small version 2 is in Production: models:/small/2" in said("ada", *promote).out
     assert "small version 2 is in Production already; nothing was moved" in said("ada", *promote).out
     assert moving.stages(moving.session(task))[2] == ("Production", ("champion",))
@@ -55,13 +61,78 @@ def test_a_version_waits_for_the_approval_of_somebody_else_until_what_they_saw_c
     assert words[-4:] == [("refuse", "carol"), ("approve", "bob"), ("approve", "carol"), ("promote", "ada")]
 
 
+def test_on_a_database_of_ones_own_nobody_is_a_second_person(
+    task: Path, ratchet: Ratchet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving.task_in(task.parent, approvals={"production": 1})
+    promote = ("promote", "-c", task, "--seed", 8)
+    assert "approvals 0 of 1" in ratchet(*promote).err
+    for name in ("LOGNAME", "USER", "MLFLOW_TRACKING_USERNAME"):
+        monkeypatch.setenv(name, "anna")
+    told = ratchet("approve", 2, "-c", task, "--comment", "fine")
+    assert told.code == 0
+    assert "unverified, so it does not count: it counts from an account of the tracking server" in told.out
+    assert "approvals that count now: 0 of 1" in told.out
+    assert "by anna" not in told.out, "a name in the environment is nobody's"
+    again = ratchet(*promote)
+    assert again.code == 1
+    assert "approvals 0 of 1, " in again.err and " unverified: it counts from an account" in again.err
+
+
+def test_a_reviewer_sees_what_asks_for_less_and_a_file_that_drops_the_approvals_still_needs_one(
+    task: Path, ratchet: Ratchet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving.task_in(task.parent, approvals=LOCAL)
+    ratchet("promote", "-c", task, "--seed", 8)
+    moving.as_user(monkeypatch, "bob")
+    assert ratchet("approve", 2, "-c", task, "--comment", "fine").code == 0
+    assert ratchet("promote", "-c", task, "--seed", 8).code == 0
+
+    gates = {"staging": [{"beats": "dummy", "point": True}], "production": []}
+    moving.task_in(task.parent, approvals={"trust": "local"}, gates=gates)
+    gone = "loosened gates.production: {metric: roc_auc, max_drop: 0.5} of version 2 is gone"
+    dropped = "approvals.production: 1 of the champion is 0"
+    told = ratchet("promote", "-c", task, "--seed", 9)
+    assert told.code == 1
+    assert "approvals 0 of 1, one of them for what asks for less than of the champion (gates.production" in told.err
+    moving.as_user(monkeypatch, "carol")
+    approved = ratchet("approve", 3, "-c", task, "--comment", "the gate was wrong").out
+    assert gone in approved and dropped in approved
+    assert ratchet("promote", "-c", task, "--seed", 9, "--comment", "at last").code == 0
+    entry = ratchet("ledger", "-c", task, "--json").json["entries"][-1]
+    assert entry["why"] == f"at last; {gone}; loosened {dropped}"
+    assert gone in ratchet("status", "-c", task).out
+
+
+def test_an_approval_is_of_what_is_on_record_and_not_of_what_somebody_wrote_there(
+    task: Path, ratchet: Ratchet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving.task_in(task.parent, approvals=LOCAL, gates=moving.SMALL["gates"] | {"production": []})
+    assert ratchet("promote", "-c", task, "--seed", 8).code == 1
+    at = moving.session(task)
+    run_id = at.client.get_model_version("small", "2").tags[yardstick.JUDGED_IN]
+    file = records.fetch(at.client, run_id, yardstick.FILE)
+    report = json.loads(file.read_text(encoding="utf-8"))
+    assert report["loosened"]["Production"]
+    report["loosened"]["Production"] = []
+    file.write_text(json.dumps(report), encoding="utf-8")
+    moving.as_user(monkeypatch, "bob")
+    told = ratchet("approve", 2, "-c", task, "--comment", "fine")
+    assert told.code == 1
+    assert "is not on record, or was changed; `ratchet promote -c FILE --version 2` judges it again" in told.err
+    assert ratchet("promote", "-c", task, "--version", 2).code == 1
+    assert "loosened gates.production" in ratchet("approve", 2, "-c", task, "--comment", "fine").out
+
+
 def test_a_version_that_was_not_judged_or_is_not_there_is_not_approved(task: Path, ratchet: Ratchet) -> None:
     at = moving.session(task)
     made = at.client.create_model_version("small", at.client.get_model_version("small", "1").source)
-    moving.task_in(task.parent, approvals={"production": 1})
+    moving.task_in(task.parent, approvals=LOCAL)
     words = ("-c", task, "--comment", "why not")
     assert "was not judged for Production yet" in ratchet("approve", made.version, *words).err
     assert "there is no version 9" in ratchet("approve", 9, *words).err
+    moving.again(at)
+    assert "was judged by a file that asks for no approvals" in ratchet("approve", 3, *words).err
 
 
 # ---------------------------------------------------------------- past the ledger

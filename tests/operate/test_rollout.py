@@ -479,7 +479,7 @@ def test_a_refusal_waits_and_is_tried_again_when_the_ledger_changes(
     config: Path, look: Looker, traffic: Traffic, ratchet: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = yaml.safe_load(config.read_text())
-    config.write_text(yaml.safe_dump(said | {"approvals": {"production": 1}}))
+    config.write_text(yaml.safe_dump(said | {"approvals": {"production": 1, "trust": "local"}}))
     assert until_over(look.look, traffic, Behaviour(right=0.95), count=1_500)[0].state == WAITING
     at = Controller(config, Settings.from_env())
     monkeypatch.setattr(controller, "AGAIN_S", 0.0)
@@ -499,7 +499,7 @@ def test_a_refusal_waits_and_is_tried_again_when_the_ledger_changes(
     for _ in range(3):
         at.look()
         assert at._child is None, "nothing has changed"
-    monkeypatch.setenv("LOGNAME", "a reviewer")
+    moving.as_user(monkeypatch, "a reviewer")
     assert ratchet("approve", 2, "-c", config, "--comment", "the card is fine").code == 0
     looked_until(lambda: now(look).state == DONE)
     at.stop()

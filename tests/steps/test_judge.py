@@ -76,7 +76,9 @@ def test_each_kind_of_gate_refuses_with_its_figures_and_opens_after_the_mend(
     hard = unbeaten | {"gates": {"staging": [], "production": refused}}
     told = dry(ratchet, task_file(**hard))
     assert told.code == 1
-    for (kind, (_, verdict, words, _)), said in zip(KINDS.items(), told.json["gates"], strict=True):
+    *asked, leak = told.json["gates"]
+    assert (leak["kind"], leak["verdict"]) == ("leak", "pass"), "which every task has"
+    for (kind, (_, verdict, words, _)), said in zip(KINDS.items(), asked, strict=True):
         assert said["verdict"] == verdict or (not verdict and said["verdict"] != "pass"), (kind, said)
         assert words in said["sentence"], kind
         assert said["stage"] == "Production"
@@ -136,7 +138,7 @@ def test_a_model_is_served_for_real_before_its_stage_and_must_answer_as_recorded
     assert told.code == 1
     assert "answers sample row 2 with" in told.json["error"]
     file.write_text(whole, encoding="utf-8")
-    (found,) = ratchet("promote", "-c", config, "--to", "staging", "--json").json["gates"]
+    found, _ = ratchet("promote", "-c", config, "--to", "staging", "--json").json["gates"]
     assert (found["verdict"], found["rows"]) == ("pass", 5)
     assert "5 sample rows as evaluate recorded" in found["sentence"]
 
@@ -183,4 +185,4 @@ def test_every_metric_of_a_kind_of_target_can_be_gated(
     config = task_file(**task | {"gates": {"staging": gates, "production": []}})
     told = ratchet("promote", "-c", config, "--to", "staging", "--dry-run", "--json")
     assert [said for said in told.json["gates"] if said["verdict"] != "pass"] == []
-    assert len(told.json["gates"]) == len(gates)
+    assert len(told.json["gates"]) == len([*gates, "leak"])

@@ -154,9 +154,9 @@ class Versions(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.is_edited)
     @rule(number=VERSIONS)
-    def approves(self, number: int) -> None:
+    def refuses(self, number: int) -> None:
         if number in self.stages and self.stages[number] != PRODUCTION:
-            review.review(self.at, number, "approve", PRODUCTION, "the card is fine")
+            review.review(self.at, number, "refuse", PRODUCTION, "the rows of March are missing")
 
     @precondition(lambda self: not self.is_edited)
     @rule(number=VERSIONS, moment=st.integers(1, MOST_STATEMENTS), way=st.sampled_from(["promote", "back", "withdraw"]))
@@ -231,7 +231,7 @@ class Versions(RuleBasedStateMachine):
 def test_in_any_order_of_moves_withdrawals_reviews_kills_and_edits_the_ledger_and_the_registry_agree(
     store: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOGNAME", "a reviewer")
+    moving.as_user(monkeypatch, "a reviewer")
     Versions.store, Versions.place = store, workplace
     often = settings(
         max_examples=times(4, 60), stateful_step_count=times(12, 30), deadline=None,

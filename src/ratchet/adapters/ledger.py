@@ -78,6 +78,19 @@ def append(settings: Settings, make: Callable[[Tail], Mapping[str, Any]]) -> Non
     raise Away("the ledger: others append to it all the time; try again")
 
 
+def role(settings: Settings) -> str:
+    """Return the role by which the database knows who asks; EMBEDDED where it is a file of one's own.
+
+    Raises ServerError if it cannot be reached.
+    """
+    from sqlalchemy import text
+
+    if database.url(settings).startswith("sqlite:"):
+        return EMBEDDED
+    with _connected(settings) as connection:
+        return str(connection.execute(text("SELECT session_user")).scalar())
+
+
 def _is_ended(connection: "sqlalchemy.Connection", intent: int) -> bool:
     from sqlalchemy import text
 

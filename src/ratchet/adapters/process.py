@@ -9,9 +9,10 @@ from pathlib import Path
 from ratchet.errors import RatchetError
 
 try:
+    import pwd
     import resource
 except ImportError:  # not on Windows
-    resource = None  # type: ignore[assignment]
+    pwd = resource = None  # type: ignore[assignment]
 
 NEEDED_BYTES = 3 * 2**30  # of address space: the libraries, their threads, and a small table
 
@@ -26,9 +27,12 @@ def _host() -> str:
 
 
 def user() -> str:
-    """Return who works here; empty where a container runs as a user without a name."""
+    """Return the system's user; empty where a container runs as one without a name.
+
+    Not by LOGNAME or USER, which anybody can set to any name.
+    """
     try:
-        return getpass.getuser()
+        return pwd.getpwuid(os.getuid()).pw_name if pwd else getpass.getuser()
     except (KeyError, OSError):
         return ""
 

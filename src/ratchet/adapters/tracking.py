@@ -25,6 +25,7 @@ NOTE, KIND = "mlflow.note.content", "mlflow.experimentKind"
 OWN_NOTE = "ratchet.note"  # tag of an experiment: the digest of the description that was written here
 METRIC, RISES = "mlflow.experiment.primaryMetric.name", "mlflow.experiment.primaryMetric.greaterIsBetter"
 CLASSIC = "custom_model_development"  # the UI then shows runs, models and metrics, and no traces of agents
+IDENTITY_S = 30
 MIGRATION_S = 120  # how long another command may take to make a store; here it takes 4
 
 
@@ -53,13 +54,39 @@ def client(settings: Settings) -> "MlflowClient":
 
 
 def identity(settings: Settings) -> dict[str, str]:
-    """Return who works here and where: the account by which the server is asked, the system's user, the host."""
+    """Return who works here and where: the account that the server has confirmed, the system's user, the host.
+
+    The account is empty where the server keeps none: then a name in the environment is nobody's.
+    """
     from mlflow.utils.credentials import get_default_host_creds
 
     parts, account = urlsplit(settings.tracking_uri), ""
     if parts.scheme.startswith("http"):  # an account in the address is the one that is sent
-        account = parts.username or get_default_host_creds(settings.tracking_uri).username or ""
+        creds = get_default_host_creds(settings.tracking_uri)
+        name, password = parts.username or creds.username or "", parts.password or creds.password or ""
+        plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        account = name if name and _is_account(plain, name, password) else ""
     return {"account": account, "person": process.user(), "host": socket.gethostname()}
+
+
+@cache
+def _is_account(uri: str, name: str, password: str) -> bool:
+    """Whether the server keeps accounts, and this is one with that password.
+
+    Raises ServerError if it does not answer.
+    """
+    import requests
+
+    for path, more in (("current", {}), ("get", {"username": name})):  # a server of before 3.17 has the second alone
+        url = f"{uri.rstrip('/')}/api/2.0/mlflow/users/{path}"
+        try:
+            answer = requests.get(url, params=more, auth=(name, password), timeout=IDENTITY_S)
+            told = answer.json() if answer.ok else {}
+        except requests.RequestException as error:
+            raise ServerError(f"{uri}: no answer to who {name!r} is ({type(error).__name__})") from None
+        if told and told.get("user", told).get("username") == name:
+            return True
+    return False
 
 
 @contextlib.contextmanager

@@ -17,10 +17,16 @@ def _review(action: str, number: int, stage: str, comment: str, as_json: bool, *
 
     with opened(as_json=as_json, **options) as session:
         done = review.review(session, number, action, stage.capitalize(), comment)
+        remarks = review.remarks(done)
         if as_json:
-            console.as_json({**done.entry.flat(), "approvals": done.approvals, "needed": done.needed})
+            console.as_json({**done.entry.flat(), "approvals": done.approvals, "needed": done.needed,
+                             "unverified": done.unverified, "remarks": remarks})  # fmt: skip
             return
+        for remark in remarks:
+            console.say(remark)
         console.say(moves.sentence(done.entry))
+        if done.unverified:
+            console.say(f"unverified, so it does not count: {done.unverified}")
         if done.needed:
             console.say(f"approvals that count now: {done.approvals} of {done.needed}")
 

@@ -40,12 +40,16 @@ def run(ask: bool, plan: bool, why: bool, as_json: bool, **options: Any) -> None
             if refusal.report and not as_json:
                 console.report(refusal.report)
                 console.gates(refusal.gates)
+            if refusal.yardstick and not as_json:
+                console.yardstick(refusal.yardstick)
             raise
         if as_json:
             console.as_json(main.as_json(done, session.task.name))
             return
         console.report(done.evaluated.report)
-        console.gates(main.as_json(done, session.task.name)["gates"])
+        found = main.as_json(done, session.task.name)
+        console.gates(found["gates"])
+        console.yardstick(found["yardstick"])
         version = done.promoted.version
         console.say(f"{version.name} version {version.number} is in {version.stage}: {version.uri}")
         _show_how_to_ask(session, version, options["config"], ask)
@@ -135,22 +139,25 @@ def promote(to: Any, version: int | None, comment: str, dry_run: bool, as_json: 
     asked = step.Asked(to, comment, version)
     with opened(as_json=as_json, **options) as session:
         if dry_run:
-            verdicts = step.explained(session, asked)
-            found = gates.as_json(verdicts)
+            verdicts, beside = step.explained(session, asked)
+            found, terms = gates.as_json(verdicts), beside.as_json()
             is_open = all(gates.opens(judged) for judged in verdicts.values())
-            told = {"task": session.task.name, "to": to, "opens": is_open, "gates": found}
+            told = {"task": session.task.name, "to": to, "opens": is_open, "gates": found, "yardstick": terms}
             if as_json and is_open:
                 console.as_json(told)
             elif not as_json:
                 console.gates(found)
+                console.yardstick(terms)
             if not is_open:
-                raise GateRefused(f"{session.task.name}: not every gate on the way to {to} would open", gates=found)
+                text = f"{session.task.name}: not every gate on the way to {to} would open"
+                raise GateRefused(text, gates=found, yardstick=terms)
             return
         promoted = step.promote(session, asked)
         if as_json:
             console.as_json({"task": session.task.name, **step.as_json(promoted)})
             return
         console.gates(gates.as_json(promoted.verdicts))
+        console.yardstick(promoted.yardstick.as_json())
         came = promoted.version
         already = "" if promoted.moved else " already; nothing was moved"
         console.say(f"{came.name} version {came.number} is in {came.stage}{already}: {came.uri}")

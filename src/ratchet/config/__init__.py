@@ -18,15 +18,18 @@ from ratchet.config.data import (
     TimeSplit,
     is_database,
 )
-from ratchet.config.gates import FAIRNESS, Approvals, Gate, Gates
+from ratchet.config.gates import FAIRNESS, KEEPS_UP_DROP, KEEPS_UP_RISE, Acceptance, Approvals, Gate, Gates
 from ratchet.config.learning import Cost, Decision, Definitions, Features, Search
 from ratchet.config.serving import Rollout, Serving
 from ratchet.config.task import Hypothesis, Problem, Task, override
 
 __all__ = [
     "FAIRNESS",
+    "KEEPS_UP_DROP",
+    "KEEPS_UP_RISE",
     "METRICS",
     "SEARCH_METRIC",
+    "Acceptance",
     "Approvals",
     "Collected",
     "ColumnSplit",

@@ -78,8 +78,8 @@ class Source(Section):
     uris: tuple[Annotated[str, AfterValidator(_without_password)], ...] = Field(
         min_length=1,
         description="Where the table is; the first that is there is taken. A bare file name is looked up in the folders"
-        " of RATCHET_DATA; also file:///PATH, gs://BUCKET/PATH, https://, sklearn://NAME, synthetic://NAME. A name, file"
-        " or gs address may be a folder or a pattern (`*`, `?`, `[12]`, `**` for any number of folders): files of one"
+        " of RATCHET_DATA; also file:///PATH, gs://BUCKET/PATH, https://, sklearn://NAME, synthetic://NAME. A name, a"
+        " file or gs address may be a folder or a pattern (`*`, `?`, `[12]`, `**` for any folders): files of one"
         " format; folders KEY=VALUE below it become columns. A database that answers data.query: postgresql://HOST/NAME"
         " or another address of SQLAlchemy, bigquery://PROJECT. ${NAME} stands for an environment variable.",
     )

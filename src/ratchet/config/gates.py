@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ratchet.config.base import METRICS, NOT_BOOL, Formula, MetricName, Section
+from ratchet.config.base import METRICS, NOT_BOOL, Column, Formula, MetricName, Section
 from ratchet.errors import did_you_mean
 
 FAIRNESS: Mapping[str, str] = {  # name -> how it is told; the figures are fairlearn's
@@ -37,11 +37,16 @@ _GATES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "size_mb": ((), ()),
     "age_days": ((), ()),
     "serves": ((), ()),
+    "keeps_up": ((), ()),
 }
+# What `keeps_up` lets pass, by the bare figures on the same test rows: a drop of a metric that is better when higher; a
+# rise of a loss by this share of the champion's, and for a metric of classes at least by the drop.
+KEEPS_UP_DROP = 0.02
+KEEPS_UP_RISE = 0.05
 _A_GATE = (
     "a gate is one of {beats: rule}, {metric: NAME} with one of minimum, maximum, max_drop, min_gain, max_gap,"
     " {fairness: NAME, by: COLUMN} with minimum or maximum, {latency: one_row, max_ratio: 1.5}, {size_mb: 30},"
-    " {age_days: 365}, {serves: uv}"
+    " {age_days: 365}, {serves: uv}, {keeps_up: champion}"
 )
 
 
@@ -74,6 +79,12 @@ class Gate(Section):
         None,
         description="The model is served by `mlflow models serve`, in this environment or in its own built by uv, and"
         " answers the sample rows with exactly the predictions that evaluate recorded.",
+    )
+    keeps_up: Literal["champion"] | None = Field(
+        None,
+        description="On the metric of the search, by the bare figures on the same rows, at most so much worse than the"
+        f" champion: {KEEPS_UP_DROP:g}; a loss {KEEPS_UP_RISE:.0%} of the champion's (of classes at least"
+        f" {KEEPS_UP_DROP:g}). Passes where the two cannot be compared, and says so.",
     )
     slices: tuple[Formula, ...] = Field(
         (), description="The condition holds in each slice: columns, or expressions over them; a missing value is one."
@@ -117,11 +128,45 @@ class Gate(Section):
             raise ValueError(f"maximum: {self.maximum:g} is never met; {name} is 0 at the least")
 
 
+class Acceptance(Section):
+    """Something that a gate of every task refuses, accepted with a reason, which goes on the ledger."""
+
+    gate: Literal["leak", "hypothesis"] = Field(
+        description="leak: columns that give the target away, or a metric that is too good; hypothesis: it is refuted."
+    )
+    column: Column | None = Field(
+        None, description='leak: the column as the refusal names it; several are one text, as in "casual + registered".'
+    )
+    metric: Literal["roc_auc", "r2"] | None = Field(None, description="leak: the metric that is too good, on test.")
+    reason: str = Field(description="Why it is accepted; it stands on the ledger.")
+
+    @model_validator(mode="after")
+    def _names_what_is_accepted(self) -> Self:
+        if not self.reason.strip():
+            raise ValueError("reason: say why it is accepted; it is what remains of the decision")
+        named = [name for name in ("column", "metric") if getattr(self, name)]
+        if self.gate == "leak" and len(named) != 1:
+            raise ValueError("a leak is accepted by its column or by its metric: {gate: leak, column: NAME, reason: …}")
+        if self.gate == "hypothesis" and named:
+            raise ValueError(f"{named[0]} does not go with hypothesis: {{gate: hypothesis, reason: …}}")
+        return self
+
+    @property
+    def subject(self) -> str:
+        """What is accepted: the column, the metric, or `hypothesis`."""
+        return self.column or self.metric or self.gate
+
+
 class Gates(Section):
-    """The conditions of each stage."""
+    """The conditions of each stage. Two more are those of every task: no leak, and a hypothesis that is not refuted."""
 
     staging: tuple[Gate, ...] = Field((Gate(beats="dummy"),), description="To enter Staging.")
-    production: tuple[Gate, ...] = Field((Gate(beats="dummy"),), description="To enter Production.")
+    production: tuple[Gate, ...] = Field(
+        (Gate(beats="dummy"), Gate(keeps_up="champion")), description="To enter Production."
+    )
+    accept: tuple[Acceptance, ...] = Field(
+        (), description="What is let pass although a gate of every task, leak or hypothesis, refuses it."
+    )
 
 
 class Approvals(Section):
@@ -129,3 +174,8 @@ class Approvals(Section):
 
     staging: Annotated[int, NOT_BOOL] = Field(0, ge=0, le=10, description="To enter Staging.")
     production: Annotated[int, NOT_BOOL] = Field(0, ge=0, le=10, description="To enter Production.")
+    trust: Literal["verified", "local"] = Field(
+        "verified",
+        description="Whose approval counts. verified: of people whom the tracking server knows by their account or"
+        " PostgreSQL by a role of their own; local: also of whom only the machine knows, by user and host.",
+    )

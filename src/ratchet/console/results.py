@@ -49,6 +49,22 @@ def gates(found: list[dict[str, Any]]) -> None:
         table("gates", heads, rows)
 
 
+def yardstick(found: Mapping[str, Any]) -> None:
+    """Print the gates beside those under which the champion came, and what asks for less than they did."""
+    champion = found["champion"]
+    if champion is None:
+        return
+    if found["unknown"]:
+        say(f"the gates of version {champion}, the champion, are not known: {found['unknown']}")
+    if any(row["change"] != "as before" for row in found["rows"]):
+        rows = [[row["stage"], row["champion"], row["now"], row["change"]] for row in found["rows"]]
+        table("gates beside the champion's", ["stage", f"of version {champion}", "now", ""], rows)
+    elif found["rows"]:
+        say(f"the gates are those of version {champion}, the champion, or stricter")
+    for text in dict.fromkeys(text for texts in found["loosened"].values() for text in texts):
+        say(f"loosened {text}")
+
+
 def prepared(found: Mapping[str, Any]) -> None:
     """Print what preprocess made of the rows: sides, features, and what was dropped and why."""
     sides = ", ".join(f"{side} {count:,}" for side, count in found["sides"].items())
@@ -88,6 +104,9 @@ def status(found: Mapping[str, Any]) -> None:
         table(f"{found['task']}: versions", ["version", "stage", "alias", "moved (UTC)", *names], rows)
     if found["vacancy"]:
         say(f"{found['task']}: {found['vacancy']}")
+    for v in found["versions"]:
+        if v["told"]:
+            say(f"version {v['version']}: {v['told']}")
     for text in found["past_the_ledger"]:
         say(f"changed past the ledger: {text}; ratchet reconcile mends it")
     runs = [[run["step"], run["status"], _when(run["start_ms"]), run["run_id"]] for run in found["runs"]]

@@ -8,13 +8,10 @@ import numpy as np
 import pandas as pd
 
 from ratchet.config import Kind, Task
-from ratchet.core.metrics import binary_auc
 from ratchet.errors import DataError
 
 MAX_CLASSES = 100
 WHOLE_NUMBER_CLASSES = 20
-LEAK_AUC = 0.995
-LEAK_LEVELS, LEAK_ROWS = 100, 10  # with more levels, or fewer rows in each or of a class, chance looks like a leak
 MANY_MISSING = 0.5
 MANY_CODES = 0.02
 MOSTLY = 0.5
@@ -95,8 +92,8 @@ def findings(task: Task, profile: Sequence[Mapping[str, Any]], counts: Mapping[s
         found.append(f"{counts['repeated_rows']:,} of {rows:,} rows repeat the features of an earlier row")
     if shared := counts["rows_on_two_sides"]:
         found.append(
-            f"leak: {shared:,} rows ({shared / rows:.1%}) have twins on another side of the split; scores on test"
-            " flatter the model; split by group"
+            f"{shared:,} rows ({shared / rows:.1%}) have twins on another side of the split; scores on test flatter the"
+            " model; split by group"
         )
     for key, word in (("missing_ids", "have no"), ("repeated_ids", "repeat an")):
         if counts.get(key):
@@ -161,50 +158,3 @@ def numbers_as_text(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
 def _in_sql(name: str) -> str:
     escaped = name.replace('"', '""')
     return name if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) else f'"{escaped}"'
-
-
-def leaks(rows: pd.DataFrame, kinds: Mapping[str, str], target: np.ndarray, kind: Kind) -> list[str]:
-    """Return a sentence for each column that gives the answer away on its own.
-
-    rows: a sample of train; target: (n,) class index or value.
-    """
-    found = []
-    for name, feature in kinds.items():
-        if feature == "text":
-            continue
-        strength = _strength(rows[name], feature, target, kind)
-        if strength >= LEAK_AUC:
-            found.append(f"leak: {name} alone predicts the target ({strength:.3f}); is it known beforehand?")
-    return found
-
-
-def _strength(values: pd.Series, feature: str, target: np.ndarray, kind: Kind) -> float:
-    """How well one column orders the target: AUC (of several classes, the hardest one's) or |rank correlation|.
-
-    A column of few levels is ordered by each level's share of the class: so a copy in other words is found, and a
-    value that is missing just where the class is.
-    """
-    if kind == "regression":
-        return _rank_correlation(values.astype(float), target) if feature == "number" else 0.0
-    few = values.nunique() <= min(LEAK_LEVELS, len(values) / LEAK_ROWS)
-    if feature == "category" and not few:
-        return 0.0
-    strengths = []
-    for label in np.unique(target)[1:] if kind == "binary" else np.unique(target):
-        truth = (target == label).astype(int)
-        if min(truth.sum(), len(truth) - truth.sum()) < LEAK_ROWS:
-            continue
-        if few:
-            orders = [pd.Series(truth).groupby(values.to_numpy(), dropna=False).transform("mean")]
-        else:
-            orders = [values.astype(float).fillna(fill) for fill in (-np.inf, np.inf)]
-        found = [binary_auc(truth, order.to_numpy()) for order in orders]
-        strengths.append(max(*found, *(1 - auc for auc in found)))
-    return min(strengths) if strengths else 0.0
-
-
-def _rank_correlation(values: pd.Series, target: np.ndarray) -> float:
-    ranks = values.fillna(values.median()).rank().to_numpy()
-    if np.isnan(ranks).any() or np.ptp(ranks) == 0 or np.ptp(target) == 0:
-        return 0.0
-    return abs(float(np.corrcoef(ranks, pd.Series(target).rank())[0, 1]))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ratchet.config import METRICS, Gate
+from ratchet.config import KEEPS_UP_DROP, KEEPS_UP_RISE, METRICS, Gate
 from ratchet.core.bootstrap import ALPHA, Estimate, holm
 
 PASS, FAIL, INSUFFICIENT = "pass", "fail", "insufficient"
@@ -19,6 +19,7 @@ class Verdict:
 
     low, high: the one-sided 95 % bounds of the figure, on its scale, as is the threshold; rows: how many it rests on;
     more_rows: about how many more of them it would take to pass, None where they would not help or are not needed.
+    subject, accepted: of a leak the column or the metric, and the reason for which the task lets it pass.
     """
 
     verdict: str
@@ -30,6 +31,8 @@ class Verdict:
     threshold: float = math.nan
     rows: int = 0
     more_rows: int | None = None
+    subject: str = ""
+    accepted: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,33 @@ def judge_one(gate: Gate, evidence: Evidence, kind: str) -> Verdict:
     return replace(weigh(asked, found, evidence.rows), kind=kind_of(gate))
 
 
+def keeps_up(metric: str, evidence: Evidence) -> Verdict:
+    """Return whether the challenger is at most a little worse than the champion, by the bare figures.
+
+    Where the two cannot be compared it passes and says why: nobody asked for this gate by name, and a task whose split
+    changes with its data would never have a second version.
+    """
+    figure = evidence.challenger.get(metric, math.nan)
+    if evidence.champion is None:
+        return Verdict(PASS, f"{metric} {figure:.4f}; there is no champion yet", figure)
+    other = evidence.champion.get(metric, math.nan)
+    if evidence.incomparable or not math.isfinite(other):
+        reason = evidence.incomparable or f"the champion's {metric} is missing"
+        return Verdict(PASS, f"{metric} {figure:.4f}, beside no champion: {reason}", figure)
+    rises = METRICS[metric].higher_is_better
+    margin = KEEPS_UP_DROP if rises else max(KEEPS_UP_RISE * abs(other), _least_rise(metric))
+    bound = other - margin if rises else other + margin
+    of = f" (champion {other:.4f} {'-' if rises else '+'} {margin:.4g})"
+    return weigh(Asked(metric, ">=" if rises else "<=", bound, of), Estimate(figure), evidence.rows)
+
+
+def _least_rise(metric: str) -> float:
+    return 0.0 if METRICS[metric].kinds == ("regression",) else KEEPS_UP_DROP
+
+
 def kind_of(gate: Gate) -> str:
     """Return what a gate is about, in one word of the YAML file."""
-    subjects = ("beats", "fairness", "latency", "size_mb", "age_days", "serves")
+    subjects = ("beats", "fairness", "latency", "size_mb", "age_days", "serves", "keeps_up")
     bounds = ("minimum", "maximum", "max_drop", "min_gain", "max_gap")
     named = [name for name in (*subjects, *bounds) if getattr(gate, name) is not None]
     return f"{named[0]} by slice" if gate.slices or gate.worst else named[0]
@@ -105,11 +132,11 @@ def asked_of(gate: Gate, metric: str, evidence: Evidence) -> Asked | Verdict:
     others = evidence.champion if rival == "champion" else evidence.baselines.get(rival or "")
     other = (others or {}).get(metric, math.nan)
     if gate.beats:
-        if math.isnan(other):
-            return Verdict(FAIL, f"beats {rival}: the {rival}'s {metric} is missing", figure)
+        if not math.isfinite(other):
+            return Verdict(FAIL, f"beats {rival}: the {rival}'s {metric} is {_not_there(other)}", figure)
         return Asked(metric, "<", other, f" of the {rival}")
-    if math.isnan(other):
-        return Verdict(FAIL, f"{metric}: the {rival}'s is missing", figure)
+    if not math.isfinite(other):
+        return Verdict(FAIL, f"{metric}: the {rival}'s is {_not_there(other)}", figure)
     rises = METRICS[metric].higher_is_better
     margin = -gate.max_drop if gate.max_drop is not None else gate.min_gain or 0.0
     up = margin if rises else -margin
@@ -123,8 +150,8 @@ def weigh(asked: Asked, found: Estimate, rows: int, alpha: float = ALPHA, where:
     alpha: the chance of each of the two errors that is allowed; where: the rows that are meant, in words.
     """
     name = f"{asked.name}{where}"
-    if math.isnan(found.figure):
-        text = f"{name} is missing; it has to be {asked.sign} {asked.bound:.4g}{asked.of}"
+    if not math.isfinite(found.figure):
+        text = f"{name} is {_not_there(found.figure)}; it has to be {asked.sign} {asked.bound:.4g}{asked.of}"
         return Verdict(FAIL, text, found.figure, "", threshold=asked.bound, rows=rows)
     low, high = found.bound(alpha), found.bound(1 - alpha)
     said = {">=": (low >= asked.bound, high < asked.bound), "<=": (high <= asked.bound, low > asked.bound),
@@ -140,6 +167,10 @@ def weigh(asked: Asked, found: Estimate, rows: int, alpha: float = ALPHA, where:
         unsure = f"{name} {found.figure:.4f}{bounds} is not surely {asked.sign} {asked.bound:.4f}{asked.of}"
         text = f"{unsure}: {hint}" if not math.isnan(low) else f"{name}: too few rows for bounds ({rows:,})"
     return Verdict(verdict, text, found.figure, "", low, high, asked.bound, rows, more)
+
+
+def _not_there(figure: float) -> str:
+    return "missing" if math.isnan(figure) else "infinite"
 
 
 def _more_rows(asked: Asked, figure: float, ends: tuple[float, float], rows: int) -> int | None:

@@ -52,6 +52,12 @@ def bringer(entries: Sequence[Entry], version: int, stage: str) -> Entry | None:
     return next((e for e in moves if (e.change.version, e.change.to_stage) == (version, stage)), None)
 
 
+def promotion(entries: Sequence[Entry], version: int) -> Entry | None:
+    """Return the newest entry by which a version came to Production through its gates; None if it never did."""
+    return next((e for e in reversed(entries) if e.phase == DONE and e.change.action == PROMOTE
+                 and (e.change.version, e.change.to_stage) == (version, PRODUCTION)), None)  # fmt: skip
+
+
 def unfinished(entries: Sequence[Entry]) -> list[Entry]:
     """Return the intents that are neither done nor void."""
     ended = {entry.intent for entry in entries if entry.intent is not None}
@@ -104,11 +110,33 @@ def withdrawal(entries: Sequence[Entry], version: int) -> Entry | None:
     return newest if newest and newest.change.action == WITHDRAW else None
 
 
+def is_other_person(one: Who, other: Who, trust: str = "verified") -> bool:
+    """Whether two are surely two people.
+
+    Args:
+        one: Somebody.
+        other: Somebody else, perhaps.
+        trust: verified: only by their accounts, or by roles of their own in the database, is anybody told apart;
+            local: where these say nothing, also by user and host, as the machine has them.
+    """
+    known = _compared(one, other)
+    return not any(known) if known else trust == "local" and (one.person, one.host) != (other.person, other.host)
+
+
 def is_same_person(one: Who, other: Who) -> bool:
-    """Whether two are one: the same account or, where one of them has none, the same user of the same machine."""
-    if one.account and other.account:
-        return one.account == other.account
-    return (one.person, one.host) == (other.person, other.host)
+    """Whether two are one, so that a later word takes the place of an earlier one.
+
+    The word of somebody who is verified is taken back only by somebody who is.
+    """
+    if known := _compared(one, other):
+        return any(known)
+    return not (one.is_verified or other.is_verified) and (one.person, one.host) == (other.person, other.host)
+
+
+def _compared(one: Who, other: Who) -> list[bool]:
+    """Whether what servers and database know of both is the same, each; empty where they know nothing of both."""
+    known = [one.account == other.account] if one.account and other.account else []
+    return known + ([one.role == other.role] if one.has_own_role and other.has_own_role else [])
 
 
 def author_of(entries: Sequence[Entry], version: int) -> str:
@@ -118,42 +146,55 @@ def author_of(entries: Sequence[Entry], version: int) -> str:
 
 @dataclass(frozen=True)
 class Approvals:
-    """What reviewers said of a version: who approved, who refuses, who approved what has changed since."""
+    """What reviewers said of a version: who approved, who refuses, who approved what has changed since.
+
+    unverified: who approved it as it is, and does not count, since nothing shows that they are another person than who
+    trained it, or than another one who approved it.
+    """
 
     by: tuple[str, ...]
     refused_by: tuple[str, ...]
     expired: tuple[str, ...]
+    unverified: tuple[str, ...] = ()
 
 
-def approvals(entries: Sequence[Entry], version: int, stage: str, evidence: str) -> Approvals:
+def approvals(entries: Sequence[Entry], version: int, stage: str, evidence: str, trust: str = "verified") -> Approvals:
     """Return the last word of each reviewer on a version's move to a stage.
 
-    An approval counts if it is of this evidence, and not by who trained the version; a refusal holds whatever has
-    changed, until who refused it approves.
+    An approval counts if it is of this evidence, and surely of another person than who trained the version and than
+    each other one who approved it; a refusal holds whatever has changed, until who refused it approves.
+
+    Args:
+        entries: The task's ledger.
+        version: That is to move.
+        stage: That it is to enter.
+        evidence: The digest of all that the decision rests on.
+        trust: By what people are told apart, as of `is_other_person`.
     """
-    words = [e for e in entries if e.change.action in (APPROVE, REFUSE)]
     last: list[Entry] = []
-    for word in words:
-        if (word.change.version, word.change.to_stage) == (version, stage):
+    for word in entries:
+        if word.change.action in (APPROVE, REFUSE) and (word.change.version, word.change.to_stage) == (version, stage):
             last = [former for former in last if not is_same_person(former.who, word.who)] + [word]
-    author = _person(author_of(entries, version))
-    given = [e for e in last if e.change.action == APPROVE and author and not is_same_person(author, e.who)]
+    author = person_of(author_of(entries, version))
+    given = [entry for entry in last if entry.change.action == APPROVE]
+    counted: list[Entry] = []
+    for entry in given:
+        others = [author, *(each.who for each in counted)]
+        is_another = all(other and is_other_person(other, entry.who, trust) for other in others)
+        if entry.change.evidence == evidence and is_another:
+            counted.append(entry)
     return Approvals(
-        tuple(e.who.name for e in given if e.change.evidence == evidence),
+        tuple(e.who.name for e in counted),
         tuple(e.who.name for e in last if e.change.action == REFUSE),
         tuple(e.who.name for e in given if e.change.evidence != evidence),
+        tuple(e.who.name for e in given if e.change.evidence == evidence and e not in counted),
     )
 
 
-def is_own(entries: Sequence[Entry], version: int, said: str, who: Who) -> bool:
-    """Whether somebody trained a version, or nobody knows who did. said: by its tag, before it is on the ledger."""
-    author = _person(author_of(entries, version) or said)
-    return author is None or is_same_person(author, who)
-
-
-def _person(author: str) -> Who | None:
+def person_of(author: str) -> Who | None:
+    """Return who trained a version, from the JSON of its tag or of its entries; None where nobody knows."""
     try:
-        return Who("", **json.loads(author))
+        return Who(**{"role": "", **json.loads(author)})
     except (ValueError, TypeError):
         return None
 

@@ -8,6 +8,10 @@ from typing import Any
 
 INTENDED, DONE, VOID = "intended", "done", "void"
 FORGED = "forged: its key {} is not trusted (RATCHET_LEDGER_TRUST), or did not sign it"
+# Roles of the database that several people share, or that stand for no role at all: they tell nobody apart.
+SHARED_ROLES = frozenset(
+    {"", "embedded", "postgres", "ratchet_scientist", "ratchet_promoter", "ratchet_gateway", "ratchet_owner"}
+)
 FIRST = "0" * 64  # what stands for the hash of the one before the first
 
 
@@ -36,7 +40,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Who:
-    """Who does it: the database's session user, the account on the tracking server, the system's user, the host."""
+    """Who does it: the database's session user, the account on the tracking server, the system's user, the host.
+
+    account: only where the server has confirmed it. The database and the server are asked; user and host are the
+    machine's own word, which nobody checks.
+    """
 
     role: str
     account: str
@@ -44,9 +52,19 @@ class Who:
     host: str
 
     @property
+    def has_own_role(self) -> bool:
+        """Whether the database knows them by a role that is theirs alone."""
+        return self.role not in SHARED_ROLES
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether a server or the database says who they are."""
+        return bool(self.account) or self.has_own_role
+
+    @property
     def name(self) -> str:
         """What people call them."""
-        return self.account or self.person or self.role
+        return self.account or (self.role if self.has_own_role else self.person or self.role)
 
 
 @dataclass(frozen=True)

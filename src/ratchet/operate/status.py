@@ -22,6 +22,7 @@ def status(session: Session) -> dict[str, Any]:
                 "model_uri": version.uri,
                 "updated_ms": version.updated_ms,
                 "commit": version.tags.get("ratchet.commit", "unknown"),
+                "told": version.tags.get(moves.TOLD, ""),
                 "metrics": metrics(session, version.tags.get("ratchet.evaluate_run")),
             }
             for version in registry.versions(session.client, task)

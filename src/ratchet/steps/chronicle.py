@@ -71,9 +71,9 @@ def _head(entry: Entry, first: str) -> str:
     return f"{entry.sequence} {entry.hash} {entry.signature or '-'} {first}"
 
 
-def who(settings: Settings, role: str) -> Who:
-    """Return who works here, by their role in the database."""
-    return Who(role, **tracking.identity(settings))
+def who(settings: Settings, role: str | None = None) -> Who:
+    """Return who works here. role: theirs in the database, where it is known already."""
+    return Who(ledger.role(settings) if role is None else role, **tracking.identity(settings))
 
 
 def require_key(settings: Settings) -> "Ed25519PrivateKey | None":

@@ -98,7 +98,7 @@ def _judge(
         "intervals": spread,
         "baselines": {name: metrics.usual(kind, other, cost) for name, other in others.items()},
         "champion": sides.champion,
-        "hypothesis": _hypothesis(task, found, spread),
+        "hypothesis": hypothesis_of(task, found, spread),
         "answers": _answers(session, sides.scorer, trained.model),
     }
     _record(run, report, prepared, judged, others)
@@ -188,7 +188,7 @@ def _champion(
     return about | {"metrics": metrics.usual(prepared.kind, judged, session.task.decision.cost)}, judged
 
 
-def _hypothesis(
+def hypothesis_of(
     task: Task, found: Mapping[str, float], spread: Mapping[str, tuple[float, float]]
 ) -> dict[str, Any] | None:
     """Whether the hypothesis holds: yes or no where the whole interval says so, else open."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,13 @@ import pandas as pd
 from ratchet.adapters import registry
 from ratchet.adapters.runs import Run
 from ratchet.adapters.sides import GROUP
-from ratchet.config import METRICS, Gate, GroupSplit, HashSplit, Task, TimeSplit
+from ratchet.config import METRICS, Gate, GroupSplit, HashSplit, Kind, Task, TimeSplit
 from ratchet.core import asked as asking
-from ratchet.core import bootstrap, fairness, gates, metrics, slices
+from ratchet.core import bootstrap, fairness, findings, gates, metrics, slices
 from ratchet.core.bootstrap import Estimate, How, Plan
+from ratchet.core.findings import Finding
 from ratchet.core.gates import INSUFFICIENT, Asked, Evidence, Slice, Verdict
+from ratchet.core.leaks import PERFECT_METRICS
 from ratchet.core.metrics import Judged
 from ratchet.core.slices import Part
 from ratchet.stages import CHAMPION, PRODUCTION, STAGING
@@ -37,7 +40,13 @@ def judge(
     """Return what each gate of the stages says, in order; with a run they are logged there as gates.json."""
     asking.metric(session.task, evaluated.report["kind"])  # gates may have come after the search that checks them
     case = _Case(session, evaluated)
-    found = {stage: [case.verdict(gate, place) for place, gate in _placed(session.task, stage)] for stage in stages}
+    of_every_task = findings.verdicts(case.findings, case.hypothesis, session.task.gates.accept)
+    found = {
+        stage: [*(case.verdict(gate, place) for place, gate in _placed(session.task, stage)), *of_every_task]
+        for stage in stages
+    }
+    for text in findings.unmatched(case.findings, session.task.gates.accept):
+        session.progress.note(text)
     if run:
         run.log_json(gates.as_json(found), "gates.json")
     return found
@@ -105,8 +114,33 @@ class _Case:
         return {}
 
     @property
-    def kind(self) -> str:
-        return str(self.prepared.kind)
+    def kind(self) -> Kind:
+        return self.prepared.kind
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """What closes every stage of any task: what gives the target away to this model, a refuted hypothesis."""
+        encoder = self.session.scorer(self.evaluated.trained.model).encoder
+        columns = getattr(encoder, "columns", ())  # a text has none, and no column is looked at
+        kinds = {column.name: column.kind for column in columns if not column.formula}
+        formulas = {column.name: column.formula for column in columns if column.formula}
+        model = self.answers[MODEL]
+        figures = {name: metrics.value(name, model, self.session.task.decision.cost)
+                   for name in PERFECT_METRICS if self.kind in METRICS[name].kinds}  # fmt: skip
+        rows = {name: metrics.units(name, model) for name in figures}
+        leaks = preprocess.leaks_of(self.prepared, kinds, formulas)
+        return [*findings.leaks_found(leaks, figures, rows), *findings.hypothesis_found(self.hypothesis)]
+
+    @cached_property
+    def hypothesis(self) -> dict[str, Any] | None:
+        """What becomes of the hypothesis; not as evaluate's file has it, which somebody may have changed."""
+        task = self.session.task
+        if task.problem.hypothesis is None or self.evaluated.run_id in self.session.results:
+            told: dict[str, Any] | None = self.evaluated.report["hypothesis"]
+            return told
+        judged, cost = self.answers[MODEL], task.decision.cost
+        spread = metrics.intervals(self.kind, judged, cost, task.search.seed)
+        return evaluate.hypothesis_of(task, metrics.usual(self.kind, judged, cost), spread)
 
     def verdict(self, gate: Gate, place: str) -> Verdict:
         """Return what one gate says. place: of it in the YAML file."""
@@ -120,6 +154,8 @@ class _Case:
             verdict = probe.age(self.session.task, self.prepared, gate.age_days)
         elif gate.serves:
             verdict = probe.serves(self.session, self.evaluated, gate.serves)
+        elif gate.keeps_up:
+            verdict = gates.keeps_up(asking.metric(self.session.task, self.kind), self.evidence)
         elif gate.max_gap is not None:
             verdict = self._gap(gate)
         elif gate.slices or gate.worst:

@@ -20,8 +20,9 @@ from ratchet.steps import chronicle, train
 from ratchet.steps.session import Session
 
 DATA, CODE = "ratchet.data", "ratchet.commit"  # tags of a version
-SHOWN, REPORT = "ratchet.ledger", "ratchet.gate_report"  # tags too: its newest entry, and its newest gate report
-ENTRY = "Ledger entry "  # what the last paragraph of a version's description begins with
+# Tags too: its newest entry, its newest gate report, and what its gates found or were loosened by.
+SHOWN, REPORT, TOLD = "ratchet.ledger", "ratchet.gate_report", "ratchet.told"
+ENTRY = "Ledger entry "  # what the last part of a version's description begins with
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,9 @@ def _shown(session: Session, entry: Entry) -> None:
         with suppress(RatchetError):  # one that was deleted meanwhile has no page
             version = registry.numbered(session.client, change.task, number)
             report = version.tags.get(REPORT, "")
-            text = f"{version.description.partition(ENTRY)[0].strip()}\n\n{words}."
+            about, told = version.description.partition(ENTRY)[0].strip(), version.tags.get(TOLD, "")
+            text = f"{about}\n\n{words}."
+            text += f" At its gates: {told}." if told else ""
             text += f" [Its newest gate report]({report})." if report else ""
             registry.tagged(session.client, version, {SHOWN: words}, text.strip())
 

@@ -1,6 +1,6 @@
 """Step 1: read, check, split and describe the rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +14,11 @@ from ratchet.adapters import files, profile, records, sides
 from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
 from ratchet.config import GroupSplit, HashSplit, Kind, Task
-from ratchet.core import asked, baselines, checks, features, plots
+from ratchet.core import asked, baselines, checks, features, leaks, plots
 from ratchet.core.features import Plan
+from ratchet.core.leaks import Leak
 from ratchet.errors import DataError
-from ratchet.scoring.expressions import Expression
+from ratchet.scoring.expressions import Expression, ExpressionError
 from ratchet.steps import describe
 from ratchet.steps.inputs import code_of, config_of, key_of
 from ratchet.steps.session import Session, Step
@@ -40,6 +41,7 @@ CODE = (
     "core/canvas.py",
     "core/checks.py",
     "core/features.py",
+    "core/leaks.py",
     "core/plots.py",
     "scoring/cells.py",
     "scoring/expressions.py",
@@ -184,9 +186,43 @@ def _gather(
 def _look_closer(task: Task, about: dict[str, Any], rows: pd.DataFrame) -> None:
     """Look for leaking columns in a sample of train, and try the rule before a search spends its time."""
     target = encoded_target(rows[task.data.target], about["classes"])
-    about["findings"] += checks.leaks(rows, about["features"], target, about["kind"])
+    found = _leaks(rows, about["features"], about["formulas"], target, about["kind"])
+    about["leaks"] = [leak.as_json() for leak in found]
+    about["findings"] += [leak.sentence for leak in found]
     if task.problem.rule:
         baselines.rule(task.problem.rule, rows, target, about["kind"], about["classes"])
+
+
+def leaks_of(prepared: Prepared, kinds: Mapping[str, str], formulas: Mapping[str, str]) -> list[Leak]:
+    """Find the columns that give the target away to a model that reads them.
+
+    Args:
+        prepared: The rows.
+        kinds: The columns that it reads as they are, with their kind: number, category or text.
+        formulas: What it derives, by name.
+    """
+    about = prepared.about
+    if (kinds, formulas) == (about["features"], about["formulas"]) and "leaks" in about:
+        return [Leak.from_json(values) for values in about["leaks"]]
+    columns = list(dict.fromkeys([*kinds, *features.formula_columns(formulas), about["target"]]))
+    rows = prepared.rows("train", columns, SAMPLE_ROWS)
+    return _leaks(rows, kinds, formulas, prepared.target(rows), prepared.kind)
+
+
+def _leaks(
+    rows: pd.DataFrame, kinds: Mapping[str, str], formulas: Mapping[str, str], target: np.ndarray, kind: Kind
+) -> list[Leak]:
+    """Look at what a model sees: its columns, and what is derived from others."""
+    derived = {}
+    for name, formula in formulas.items():
+        try:
+            values = np.asarray(Expression.parse(formula).evaluate(rows))
+        except ExpressionError:  # said of the features when they are fitted
+            continue
+        if values.dtype.kind in "iufb":
+            derived[name] = np.broadcast_to(values.astype(float), len(rows))
+    seen = pd.concat([rows[list(kinds)], pd.DataFrame(derived, index=rows.index)], axis=1)
+    return leaks.find_leaks(seen, {**kinds, **dict.fromkeys(derived, "number")}, target, kind)
 
 
 def _digests(task: Task, tables: list[Table], about: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from ratchet.steps.session import Session
 ROWS = {"one_row": 1, "thousand_rows": 1_000}
 PAIRS = {"one_row": 400, "thousand_rows": 60}  # of measurements, one of each side
 WARM = 10
+FUTURE_DAYS = 1  # that a time may lie ahead of UTC, by its time zone or by a clock
 
 
 def latency(session: Session, evaluated: Evaluated, prepared: Prepared, gate: Gate) -> Verdict:
@@ -66,7 +67,8 @@ def _ms(work: Callable[[], Any]) -> float:
 
 def size(session: Session, evaluated: Evaluated, most: float) -> Verdict:
     """Weigh the model's files."""
-    found = session.client.get_run(evaluated.trained.run_id).data.metrics.get("model_bytes", math.nan)
+    with session.fetched(evaluated.trained.model) as folder:  # its run's metric is what anybody can write there
+        found = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return gates.weigh(Asked("size of the model (MB)", "<=", most), Estimate(found / 1e6), 0)
 
 
@@ -77,6 +79,14 @@ def age(task: Task, prepared: Prepared, most: float) -> Verdict:
         mend = "state the end of data.collected.period, as in 2024-01/2024-12, or split by time"
         return Verdict(INSUFFICIENT, f"age of the data is not known; {mend}", math.nan, threshold=most)
     days = (datetime.now(UTC).replace(tzinfo=None) - newest) / pd.Timedelta(days=1)
+    if days < -FUTURE_DAYS:
+        if isinstance(task.split, TimeSplit):
+            verdict, mend = FAIL, f"the newest row is of {newest:%Y-%m-%d}, to come; is {task.split.column} read right?"
+        else:
+            verdict, mend = INSUFFICIENT, f"data.collected.period ends on {newest:%Y-%m-%d}, to come; end it at the"
+            mend += " newest row"
+        return Verdict(verdict, f"age of the data is not known: {mend}", round(days, 1), threshold=most)
+    days = max(days, 0.0)
     asked = Asked("age of the data (days)", "<=", most, f" (the newest is of {newest:%Y-%m-%d})")
     return gates.weigh(asked, Estimate(round(days, 1)), 0)
 

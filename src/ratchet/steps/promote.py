@@ -7,29 +7,34 @@ from typing import Any, Literal
 from ratchet.adapters import registry, schema
 from ratchet.adapters.registry import Version
 from ratchet.adapters.runs import Run
-from ratchet.core import gates, history
+from ratchet.core import findings, gates, history
 from ratchet.core.gates import Verdict
 from ratchet.core.ledger import Change, Entry
 from ratchet.errors import GateRefused
 from ratchet.stages import ARCHIVED, NONE, PRODUCTION, PROMOTE, STAGING
-from ratchet.steps import chronicle, describe, evaluate, judge, moves, train, withdrawals
+from ratchet.steps import chronicle, describe, evaluate, judge, moves, train, withdrawals, yardstick
 from ratchet.steps.evaluate import Evaluated
-from ratchet.steps.inputs import key_of
 from ratchet.steps.session import Session
+from ratchet.steps.yardstick import Yardstick
 
 Target = Literal["staging", "production"]
 VALIDATION, PENDING, APPROVED, FAILED = "validation_status", "pending", "approved", "failed"  # MLflow's own words
 GATES = "ratchet.gates"  # tag of a version: the digest of its newest gate report
+MOST_TOLD = 2_000  # characters of a tag
 
 
 @dataclass(frozen=True)
 class Promoted:
-    """Where a version came to, what each gate said on the way (stage -> verdicts), and whether it was moved."""
+    """Where a version came to, what each gate said on the way (stage -> verdicts), and whether it was moved.
+
+    yardstick: by what it was judged, beside that by which the champion was.
+    """
 
     run_id: str
     version: Version
     verdicts: Mapping[str, list[Verdict]]
     moved: bool
+    yardstick: Yardstick
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,9 @@ def promote(session: Session, asked: Asked, parent: Run | None = None) -> Promot
         stages = judge.WAY[asked.to]
         verdicts = judge.judge(session, run, evaluated, stages)
         with moves.begun(session, run) as board:
-            case = _Case(session, run, evaluated, verdicts, asked)
+            beside = yardstick.beside_champion(session, evaluated, verdicts, board.entries)
+            run.log_json(beside.as_json(), yardstick.FILE)
+            case = _Case(session, run, evaluated, verdicts, asked, beside)
             version = case.registered()
             moves.require_champion(version, (evaluated.report["champion"] or {}).get("version"), board.entries)
             run.set_tags({"ratchet.version": version.number, "ratchet.model_uri": version.uri})
@@ -71,7 +78,7 @@ def promote(session: Session, asked: Asked, parent: Run | None = None) -> Promot
         registry.tagged(session.client, version, {VALIDATION: APPROVED})
         describe.promote_run(run, describe.of_move(version, gates.as_json(verdicts)))
         session.progress.step("promote", "done")
-        return Promoted(run.id, version, verdicts, version.stage != before)
+        return Promoted(run.id, version, verdicts, version.stage != before, beside)
 
 
 def judged(session: Session, asked: Asked, parent: Run | None = None) -> Evaluated:
@@ -83,13 +90,11 @@ def judged(session: Session, asked: Asked, parent: Run | None = None) -> Evaluat
     return evaluate.evaluate(session, parent, version)
 
 
-def explained(session: Session, asked: Asked) -> Mapping[str, list[Verdict]]:
-    """Return what the gates on the way say; nothing is registered or moved."""
-    return judge.judge(session, None, judged(session, asked), judge.WAY[asked.to])
-
-
-def _asked(session: Session, stage: str) -> Sequence[Any]:
-    return session.task.gates.staging if stage == STAGING else session.task.gates.production
+def explained(session: Session, asked: Asked) -> tuple[Mapping[str, list[Verdict]], Yardstick]:
+    """Return what the gates on the way say, and beside what; nothing is registered or moved."""
+    evaluated = judged(session, asked)
+    verdicts = judge.judge(session, None, evaluated, judge.WAY[asked.to])
+    return verdicts, yardstick.beside_champion(session, evaluated, verdicts, chronicle.entries(session))
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ class _Case:
     evaluated: Evaluated
     verdicts: Mapping[str, list[Verdict]]
     asked: Asked
+    yardstick: Yardstick
 
     def registered(self) -> Version:
         """Return the version of the judged model, registered if it is not; what was judged last stands on it."""
@@ -112,9 +118,10 @@ class _Case:
             pass  # it is, file by file, the model that was judged
         tags = {evidence_tag(stage): self.evidence(version, stage) for stage in self.verdicts}
         report = f"#/experiments/{self.run.experiment_id}/runs/{self.run.id}/artifacts"
+        rows, terms = gates.as_json(self.verdicts), self.yardstick.as_json()
         tags |= self.validation(version)
-        tags |= {GATES: key_of((), gates.as_json(self.verdicts)), "ratchet.evaluate_run": evaluated.run_id,
-                 moves.REPORT: report}  # fmt: skip
+        tags |= {GATES: yardstick.digest_of(rows, terms), "ratchet.evaluate_run": evaluated.run_id,
+                 yardstick.JUDGED_IN: self.run.id, moves.REPORT: report, moves.TOLD: self.told()}  # fmt: skip
         registry.tagged(session.client, version, tags)
         return registry.numbered(session.client, version.name, version.number)
 
@@ -125,13 +132,17 @@ class _Case:
             return {}
         return {VALIDATION: FAILED if gates.FAIL in said else PENDING}
 
+    def told(self) -> str:
+        """Return what people should see of the version: what was found, accepted or not, and what was loosened."""
+        stage = list(self.verdicts)[-1]
+        found = [verdict.sentence for verdict in self.verdicts[stage]
+                 if verdict.kind in (findings.LEAK, findings.HYPOTHESIS) and verdict.subject
+                 and (verdict.accepted or verdict.verdict != gates.PASS)]  # fmt: skip
+        return "; ".join([*found, *(f"loosened {text}" for text in self.yardstick.loosened[stage])])[:MOST_TOLD]
+
     def evidence(self, version: Version, stage: str) -> str:
         """Return the digest of all that a decision on the stage rests on; an approval expires with any of it."""
-        champion = (self.evaluated.report["champion"] or {}).get("version")
-        asked = [gate.model_dump() for gate in _asked(self.session, stage)]
-        origin = {name: version.tags.get(name, "") for name in train.ORIGIN}
-        task = self.session.task.model_dump(include={"problem", "decision", "approvals"})
-        return key_of((), champion, asked, origin, task)
+        return yardstick.evidence_of(self.yardstick.as_json(), version, stage)
 
     def brought(self, version: Version, stage: str, entries: Sequence[Entry]) -> Version:
         """Return the version in the stage, moved there if its gates and approvals open it and it is not there yet."""
@@ -147,7 +158,8 @@ class _Case:
             raise self.refused(version, stage, lacking)
         if not schema.state(session.settings).may_promote:
             raise self.refused(version, stage, NO_PROMOTER)
-        change = moves.change_of(version, PROMOTE, stage, entries, self.asked.why)
+        why = "; ".join(filter(None, [self.asked.why, *self.yardstick.remarks(stage)]))
+        change = moves.change_of(version, PROMOTE, stage, entries, why)
         if stage == PRODUCTION:
             self.asked.claim()
         moves.made(session, self.run, version, with_evidence(change, version, self.evidence(version, stage)))
@@ -155,25 +167,34 @@ class _Case:
 
     def unapproved(self, version: Version, stage: str, entries: Sequence[Entry]) -> str:
         """Return what is lacking of the approvals that the task asks for; empty if nothing is."""
-        needed = getattr(self.session.task.approvals, stage.lower())
-        said = history.approvals(entries, version.number, stage, self.evidence(version, stage))
+        needed, trust = self.yardstick.needed[stage], self.session.task.approvals.trust
+        evidence = self.evidence(version, stage)
+        said = history.approvals(entries, version.number, stage, evidence, trust)
         if said.refused_by:
             return f"{' and '.join(said.refused_by)} refused it; their approval of it would lift that"
         if len(said.by) >= needed:
             return ""
         expired = f", {', '.join(said.expired)} approved what has changed since" if said.expired else ""
+        unverified = f", {', '.join(said.unverified)} unverified: {UNVERIFIED}" if said.unverified else ""
+        loose = "; ".join(self.yardstick.loosened[stage]) or self.yardstick.unknown
+        why = f", one of them for what asks for less than of the champion ({loose})" if loose else ""
         types = f"`ratchet approve {version.number} -c FILE --comment …`"
-        return f"approvals {len(said.by)} of {needed}{expired}; somebody who did not train it types {types}"
+        count = f"approvals {len(said.by)} of {needed}"
+        return f"{count}{why}{expired}{unverified}; somebody who did not train it types {types}"
 
     def refused(self, version: Version, stage: str, reasons: str) -> GateRefused:
         """Return the refusal, with what was judged."""
         where = "was registered" if version.stage == NONE else f"stays in {version.stage}"
         text = f"{version.name} version {version.number} {where}; {stage} refused: {reasons}"
-        refusal = GateRefused(text, self.evaluated.report, gates.as_json(self.verdicts))
+        refusal = GateRefused(text, self.evaluated.report, gates.as_json(self.verdicts), self.yardstick.as_json())
         describe.promote_run(self.run, describe.of_refusal(refusal))
         return refusal
 
 
+UNVERIFIED = (
+    "it counts from an account of the tracking server (MLFLOW_TRACKING_USERNAME) or a PostgreSQL role of one's own, or"
+    " where the task says approvals: {trust: local}"
+)
 NO_PROMOTER = (
     "your role in RATCHET_DATABASE_URL may not append to the ledger; ask somebody with ratchet_promoter to type"
     " `ratchet promote -c FILE`"
@@ -223,4 +244,5 @@ def as_json(promoted: Promoted) -> dict[str, Any]:
         "stage": promoted.version.stage,
         "moved": promoted.moved,
         "gates": gates.as_json(promoted.verdicts),
+        "yardstick": promoted.yardstick.as_json(),
     }

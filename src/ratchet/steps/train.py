@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
-from ratchet.adapters import database, gpu, models, registry, schema, search, signatures, study, tracking
+from ratchet.adapters import database, gpu, models, registry, schema, search, signatures, study
 from ratchet.adapters.models import Model
 from ratchet.adapters.registry import Version
 from ratchet.adapters.runs import Run
@@ -17,7 +17,7 @@ from ratchet.core import asked, plots
 from ratchet.core.models import FAMILIES
 from ratchet.core.models.space import Space, clipped, flat, grid, propose
 from ratchet.errors import TrainError
-from ratchet.steps import describe, fit, package, preprocess, recipe
+from ratchet.steps import chronicle, describe, fit, package, preprocess, recipe
 from ratchet.steps.bench import Bench
 from ratchet.steps.inputs import code_of, config_of, digest_of, key_of
 from ratchet.steps.session import Session, Step
@@ -107,7 +107,8 @@ def _finish(session: Session, run: Run, bench: Bench, trials: list[Trial], best:
         package.log_model(run, session, bench, scorer)
     # What the model is made of and by whom, as tags that its version will carry.
     digests = {f"ratchet.{name}": digest for name, digest in known["digests"].items()}
-    run.set_tags({BY: json.dumps(tracking.identity(session.settings)), "ratchet.commit": known["commit"], **digests})
+    author = json.dumps(asdict(chronicle.who(session.settings)))
+    run.set_tags({BY: author, "ratchet.commit": known["commit"], **digests})
 
 
 def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
