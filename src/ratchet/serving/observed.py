@@ -16,7 +16,7 @@ Send = Callable[[Message], Awaitable[None]]
 Receive = Callable[[], Awaitable[Message]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 OTHER = "other"  # stands for every path that is no address: it may hold anything, and there are too many of them
-QUIET = frozenset({"/ping", "/health", "/ready", "/metrics"})  # asked again and again; logged only where refused
+QUIET = frozenset({"/ping", "/health", "/ready", "/metrics"})  # asked again and again; a line only where it is refused
 PROBLEM, CALLER = "ratchet.problem", "ratchet.caller"  # of a request's scope
 
 
@@ -37,7 +37,7 @@ class Seen:
         """Count and log the request."""
         seconds = time.perf_counter() - self.began
         door.gateway.meters.timed(self.path, status, seconds)
-        if door.log is None or (self.path in QUIET and status < 400):
+        if door.log is None or (self.path in QUIET and status in (200, 503)):
             return
         reply, problem = self.reply, self.problem
         door.log.add(
