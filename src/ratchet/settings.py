@@ -4,9 +4,9 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
-from ratchet.errors import ConfigError
+from ratchet.errors import ConfigError, did_you_mean
 
 PATIENCE_S = 900  # how long a server or database that is away is waited for
 SERVE_HOST, SERVE_PORT = "127.0.0.1", 5001
@@ -96,6 +96,34 @@ def upstreams() -> dict[int | None, tuple[str, ...]]:
         version = int(number) if number else None
         found[version] = (*found.get(version, ()), url.rstrip("/"))
     return found
+
+
+@dataclass(frozen=True)
+class LogTarget:
+    """Where the gateway writes a line for each request. file: None for stderr."""
+
+    form: Literal["text", "json"]
+    file: Path | None = None
+
+
+def log_target() -> LogTarget | None:
+    """Return how requests are logged, by RATCHET_LOG: off, text or json, with :FILE for a file; unset: text on stderr.
+
+    Returns:
+        None where nothing is logged.
+
+    Raises:
+        ConfigError: It says anything else.
+    """
+    form, _, file = (os.environ.get("RATCHET_LOG") or "text").partition(":")
+    if form == "off" and not file:
+        return None
+    if form not in ("text", "json"):
+        raise ConfigError(
+            f"RATCHET_LOG: {form!r} is no way to log requests{did_you_mean(form, ('off', 'text', 'json'))}; one of off,"
+            " text, json, text:FILE, json:FILE"
+        )
+    return LogTarget("json" if form == "json" else "text", Path(file).absolute() if file else None)
 
 
 def _same_database(first: str, second: str) -> bool:

@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The user's environment, without what this test run may have set."""
+    """The user's environment, without what this test run may have set; requests are not logged: nobody reads that."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTEST_"))}
     kept.pop("RATCHET_DATABASE_URL", None)
-    return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"} | more
+    return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "RATCHET_LOG": "off"} | more
 
 
 def settle(patch: pytest.MonkeyPatch, place: Path) -> None:

@@ -51,6 +51,9 @@ def test_the_first_bad_version_is_withdrawn_and_every_command_says_since_when_by
     before = ratchet("ledger", "-c", task, "--at", entries[-3]["at"], "--json").json["versions"]
     assert [(f["stage"], f["version"]) for f in before] == [("Production", 1)]
 
+    back = ratchet("rollback", "-c", task, "--to", 1, "--comment", "the alarm was false")
+    assert "small: version 1, which had been withdrawn, is in Production again" in back.out
+    assert ratchet("withdraw", "-c", task, "--reason", REASON).code == 0
     again = ratchet("withdraw", "-c", task, "--reason", "twice")
     assert again.code == 1
     assert "nothing is in Production, so there is nothing to withdraw; version 1 was withdrawn at" in again.err

@@ -1,6 +1,7 @@
 """The addresses of the gateway: statuses, keys, limits of size and time, and an end that loses nobody."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -47,6 +48,21 @@ def test_the_addresses_that_a_balancer_asks(running):
         assert requests.get(f"{running.url}{path}", timeout=5).status_code == 200
     version = requests.get(f"{running.url}/version", timeout=5)
     assert (version.text, version.headers["X-Model-Version"]) == ("3.17.2", "3")
+
+
+def test_the_first_protocol_of_kserve_is_answered_by_the_name_of_the_model(running):
+    url = f"{running.url}/v1/models/small"
+    answer = requests.post(f"{url}:predict", json={"instances": [[0.5, "a"], [0.25, None]]}, timeout=5)
+    assert (answer.status_code, answer.headers["X-Model-Version"]) == (200, "3")
+    assert [row["probability"] for row in answer.json()["predictions"]] == [0.5, 0.25]
+    assert requests.get(url, timeout=5).json() == {"name": "small", "ready": True}
+    for method, path in (("POST", "/v1/models/large:predict"), ("GET", "/v1/models/large")):
+        told = problem(requests.request(method, f"{running.url}{path}", json={}, timeout=5), 404)
+        assert re.fullmatch(r"no model 'large'; 'small' is served here", told["detail"])
+    problem(requests.get(f"{url}:predict", timeout=5), 405)
+    times = running.gateway.meters.text().decode()
+    assert 'ratchet_request_seconds_count{path="/v1/models/small:predict",status="200"}' in times
+    assert "large" not in times
 
 
 def test_another_address_is_404_and_another_method_405(running):
@@ -213,10 +229,10 @@ def test_a_key_that_is_taken_out_of_the_file_is_taken_in_no_more(keys):
     file, known = keys
     read = Keys(file)
     headers = {b"authorization": f"Bearer {known['shop']}".encode()}
-    assert read.scopes(headers) == {"predict"}
+    assert read.caller(headers) == ("shop", {"predict"})
     file.write_text("\n".join(line for line in file.read_text().splitlines() if not line.startswith("shop")))
     assert read.refresh() == ""
-    assert read.scopes(headers) is None
+    assert read.caller(headers) is None
 
 
 def test_a_damaged_file_of_keys_names_its_line_and_the_keys_of_before_go_on(keys):
@@ -224,7 +240,7 @@ def test_a_damaged_file_of_keys_names_its_line_and_the_keys_of_before_go_on(keys
     read = Keys(file)
     file.write_text(file.read_text() + "\nnobody everything 12\n")
     assert f"{file}:5: expected NAME SCOPES HASH" in read.refresh()
-    assert read.scopes({b"x-api-key": known["shop"].encode()}) == {"predict"}
+    assert read.caller({b"x-api-key": known["shop"].encode()}) == ("shop", {"predict"})
     with pytest.raises(ConfigError, match=":5: expected"):
         Keys(file)
 

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import time
 
 import numpy as np
@@ -45,10 +46,25 @@ def refused(document, kind="application/json", reader=READER):
         {"instances": {"AGE": [41], "income": [2.5], "city": ["서울"]}},
         {"dataframe_records": [ROW | {"when": "2026", "who": 7}]},
         {"instances": [ROW], "parameters": {"explain": True}},
+        {"instances": [[41, 2.5, "서울"]]},
+        {"inputs": [[41, 2.5, "서울"]]},
     ],
 )
 def test_each_of_mlflows_forms_brings_the_same_cells(document):
     assert read(document).cells == CELLS
+
+
+@pytest.mark.parametrize(
+    "rows", [ROW, [ROW], [[41, 2.5, "서울"]], [41, 2.5, "서울"], {"AGE": 41}, {"AGE": 41, "x": 1}, []]
+)
+def test_rows_without_the_name_of_a_form_are_told_how_they_are_sent_and_that_works(rows):
+    told = refused(rows).detail
+    assert re.match(r"it is a (row|list) without the name of a form; send \{", told)
+    if not rows or (isinstance(rows, dict) and "x" in rows):
+        return
+    for form, inner in re.findall(r'\{"(\w+)": \[+(\{?)…', told):
+        inside = rows if isinstance(rows, list) and isinstance(rows[0], dict if inner else list) else [rows]
+        assert read({form: inside}).cells[0][0] == 41
 
 
 def test_values_of_a_single_column_may_stand_alone():
@@ -89,6 +105,11 @@ def test_an_absent_field_null_and_nan_mean_missing(missing):
          "dataframe_split.index: expected a list of 1, one a row"),
         ({"inputs": {"AGE": [1, 2], "city": ["a"]}}, "inputs: its lists differ in length: AGE 2, city 1"),
         ({"inputs": {"AGE": [1, "x"]}}, "inputs.AGE[1]: expected a number, got 'x'"),
+        ({"instances": [[41, 2.5, "서울"], [41, 2.5]]},
+         "instances[1]: expected a list of 3 values in this order: AGE, income, city; got 2 values"),
+        ({"instances": [[41, 2.5, "서울"], ROW]},
+         "instances[1]: expected a list of 3 values in this order: AGE, income, city; got an object"),
+        ({"instances": [["서울", 41, 2.5]]}, "instances[0].AGE: expected a number, got '서울' and 1 more"),
         ({"inputs": {"AGE": 1}}, "inputs.AGE: expected a list, one value a row, got 1"),
         ({"rows": []}, "rows: no such form; known are dataframe_records"),
         ({"dataframe_record": []}, "dataframe_record: no such form; did you mean 'dataframe_records'?"),
@@ -100,7 +121,7 @@ def test_an_absent_field_null_and_nan_mean_missing(missing):
         ({"instances": [ROW], "params": {"explain": 1}}, "params.explain: expected true or false, got 1"),
         ({"instances": [ROW], "params": {"explain": True, "reasons": 0}}, "params.reasons: expected a number from 1 to 50"),
         ({"instances": [ROW] * 101, "params": {"explain": True}}, "params.explain: 101 rows; reasons are given for 100"),
-        ([], "expected an object"),
+        ([], "it is a list without the name of a form"),
         ("5", "expected an object"),
         ('{"dataframe_records": [{"AGE": 1e999}]}', "dataframe_records[0].AGE: expected a number, got an infinite one"),
         ('{"dataframe_records": [{"AGE": -Infinity}]}', "dataframe_records[0].AGE: expected a number, got an infinite one"),

@@ -476,7 +476,7 @@ def test_the_curl_lines_of_the_docs_work_as_they_stand(people: Site, tmp_path: P
     html = requests.get(f"{people.url}/docs", timeout=20).text
     lines = Page(html.replace("<code>", "<code>\x01").replace("</code></pre>", "\x02</code></pre>")).said
     found = [line for line in re.findall("\x01([^\x01\x02]*)\x02", lines) if "/invocations" in line]
-    assert len(found) == 3
+    assert len(found) == 4
     for line in found:
         done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=20, check=True)
         assert json.loads(done.stdout)["predictions"][0]["label"] == "yes", line

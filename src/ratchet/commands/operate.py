@@ -25,6 +25,8 @@ def rollback(to: int | None, comment: str, as_json: bool, **options: Any) -> Non
         left, back = operation.rollback(session, to, comment)
         if as_json:
             console.as_json({"task": session.task.name, "from": left.number, "to": back.number})
+        elif left.number == back.number:
+            console.say(f"{left.name}: version {back.number}, which had been withdrawn, is in Production again")
         else:
             console.say(f"{left.name}: version {back.number} is in Production again, version {left.number} is archived")
 

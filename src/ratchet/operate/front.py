@@ -17,6 +17,7 @@ from ratchet.operate.gateway import How, supervised
 from ratchet.operate.modelservers import LONGEST_START_S
 from ratchet.operate.supervisor import Supervisor
 from ratchet.serving import bodies, outcomes, pages, server
+from ratchet.serving.accesslog import AccessLog
 from ratchet.serving.apikeys import Keys
 from ratchet.serving.curve import RolloutState
 from ratchet.serving.door import Door
@@ -27,6 +28,7 @@ from ratchet.serving.problems import Fault, Problem
 from ratchet.serving.recorder import Recorder
 from ratchet.serving.routes import Trial
 from ratchet.serving.server import Listening
+from ratchet.settings import log_target
 from ratchet.steps.session import Session
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -65,6 +67,10 @@ def serve(session: Session, front: Front, up: Callable[[str, Supervisor], None])
     door.hosts = frozenset(LOOPBACK) if keys.file is None and not front.is_open else frozenset()
     controller = Controller(front.config, session.settings, session.progress.note) if captures else None
     door.pages = pages.routes(door, partial(_state, session))
+    target = log_target()
+    door.log = AccessLog(target) if target else None
+    meters.gauge("ratchet_log_lines_lost", "Lines of the log of requests that were not written.",
+                 lambda: door.log.lost if door.log else 0)  # fmt: skip
     for name, about in COUNTS.items():
         meters.gauge(f"ratchet_captured_{name}", about, partial(getattr, recorder, name))
     faults = list[RatchetError]()
@@ -88,6 +94,8 @@ def serve(session: Session, front: Front, up: Callable[[str, Supervisor], None])
             raise faults[0]
     finally:
         recorder.close()
+        if door.log:
+            door.log.close()
 
 
 def _require_recording(session: Session) -> None:

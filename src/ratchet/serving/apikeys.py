@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from ratchet.errors import ConfigError, did_you_mean
 
@@ -50,22 +51,29 @@ def _digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
+class Caller(NamedTuple):
+    """Who asks. name: that of their key; empty where no keys are asked for."""
+
+    name: str
+    scopes: frozenset[str]
+
+
 class Keys:
     """The keys of a file, read again when it changes. Without a file everybody may do everything."""
 
     def __init__(self, file: Path | None) -> None:
-        self.file, self._scopes, self._read_ns = file, dict[str, frozenset[str]](), -1
+        self.file, self._callers, self._read_ns = file, dict[str, Caller](), -1
         if file:
             self._refresh()
 
-    def scopes(self, headers: Mapping[bytes, bytes]) -> frozenset[str] | None:
-        """Return what the caller may do; None if they show no key, or one that is not known."""
+    def caller(self, headers: Mapping[bytes, bytes]) -> Caller | None:
+        """Return who asks, and what they may do; None if they show no key, or one that is not known."""
         if self.file is None:
-            return frozenset(SCOPES)
+            return Caller("", frozenset(SCOPES))
         said = headers.get(b"x-api-key", b"")
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         key = token.strip() if not said and scheme.lower() == b"bearer" else said
-        return self._scopes.get(_digest(key.decode("latin-1"))) if key else None
+        return self._callers.get(_digest(key.decode("latin-1"))) if key else None
 
     def refresh(self) -> str:
         """Read the file again if it has changed; return what is wrong with it, and go on with the keys of before."""
@@ -84,7 +92,7 @@ class Keys:
             lines = self.file.read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError) as error:
             raise ConfigError(f"RATCHET_API_KEYS_FILE: {self.file}: cannot be read: {error}") from None
-        found = dict[str, frozenset[str]]()
+        found = dict[str, Caller]()
         for number, line in enumerate(lines, 1):
             words = line.partition("#")[0].split()
             if not words:
@@ -95,5 +103,5 @@ class Keys:
                     f"{self.file}:{number}: expected NAME SCOPES HASH, as `ratchet key` writes it; scopes are of"
                     f" {', '.join(SCOPES)}, joined by commas"
                 )
-            found[words[2]] = scopes
-        self._scopes, self._read_ns = found, changed_ns
+            found[words[2]] = Caller(words[0], scopes)
+        self._callers, self._read_ns = found, changed_ns

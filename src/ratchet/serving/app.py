@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,18 +11,17 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from ratchet.serving import bodies, forms, openapi
 from ratchet.serving.apikeys import ADMIN, OUTCOMES, PREDICT
 from ratchet.serving.door import CLOSED_REQUEST, Door, new_id, request_id
 from ratchet.serving.fallback import MARK
-from ratchet.serving.problems import TYPE, Problem
+from ratchet.serving.observed import CALLER, PROBLEM, Application, Observed, Receive, Scope, Seen, Send, announced
+from ratchet.serving.problems import TYPE, Problem, shown
 from ratchet.serving.upload import GoneError
 
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+V1 = "/v1/models/{}"  # KServe's and TensorFlow Serving's first protocol, by the name of the model
 log = logging.getLogger("ratchet.gateway")
 
 
@@ -39,21 +38,24 @@ class Invocations:
         number, door = request_id(headers), self.door
         more: list[tuple[bytes, bytes]] = [(b"x-request-id", number.encode())]
         kind, status = b"application/json", 200
+        seen = Seen(began, number, scope["method"], scope["path"])
         door.waiting += 1
         try:
-            body = await self._answered(scope, headers, receive, number, more)
+            body = await self._answered(scope, headers, receive, seen, more)
         except GoneError:
             status, body = CLOSED_REQUEST, b""
         except Problem as problem:
-            status, kind, body = problem.status, TYPE, problem.body(number)
-            more += _headers_of(problem)
+            seen.problem = problem
         except Exception:
             log.exception("request %s failed", number)
-            status, kind = 500, TYPE
-            body = Problem(500, "a fault of the gateway; it is on record under the request's id").body(number)
+            seen.problem = Problem(500, "a fault of the gateway; it is on record under the request's id")
         finally:
             door.waiting -= 1
-        self.meters.done(status, time.perf_counter() - began)
+        if refusal := seen.problem:
+            status, kind, body = refusal.status, TYPE, refusal.body(number)
+            more += _headers_of(refusal)
+        self.meters.done(status)
+        seen.end(door, status, len(body))
         if status == CLOSED_REQUEST:
             return
         if door.is_draining:
@@ -65,19 +67,20 @@ class Invocations:
         await send({"type": "http.response.body", "body": body})
 
     async def _answered(
-        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, number: str,
+        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, seen: Seen,
         more: list[tuple[bytes, bytes]],
     ) -> bytes:  # fmt: skip
-        door = self.door
+        door, seen.bytes_in = self.door, announced(headers)
         if scope["method"] != "POST":
             raise Problem(405, "this address takes POST")
-        door.require(headers, PREDICT)
+        seen.caller = door.require(headers, PREDICT)
         if door.waiting > door.gateway.task.serving.max_waiting:
             raise Problem(429, "too many requests wait already", retry_s=1, closes=True)
         body = await door.uploads.read(headers, receive)
+        seen.bytes_in = len(body)
         kind = headers.get(b"content-type", b"").decode("latin-1")
         with door.uploads.kept(body):
-            reply = await door.gateway.answer(kind, body, number, _gone(receive))
+            reply = seen.reply = await door.gateway.answer(kind, body, seen.id, _gone(receive))
         more += [(b"x-model-version", reply.versions.encode()), (b"x-arm", reply.arms.encode())]
         return reply.body
 
@@ -103,22 +106,36 @@ def told(problem: Problem, number: str) -> Response:
     return Response(problem.body(number), problem.status, headers | {"X-Request-Id": number}, TYPE.decode())
 
 
-def build(door: Door) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def build(door: Door) -> Application:
     """Return the application: what is asked all the time, and Starlette for the rest."""
     invocations = Invocations(door)
     ways = {"/invocations", os.environ.get("AIP_PREDICT_ROUTE") or "/invocations"}  # the second is Vertex AI's
-    others = _others(door)
+    ways.add(V1.format(f"{door.gateway.task.name}:predict"))
+    starlette = _others(door)
+    others = Observed(door, starlette, [*_paths(starlette), V1.format(door.gateway.task.name)])
+
+    async def stranger(scope: Scope, receive: Receive, send: Send) -> None:
+        problem = Problem(403, "without keys only this machine may ask, by its own name", closes=True)
+        scope[PROBLEM] = problem
+        await told(problem, new_id())(scope, receive, send)
+
+    strangers = Observed(door, stranger, ())
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not door.is_ours(scope["headers"]):
-            problem = Problem(403, "without keys only this machine may ask, by its own name", closes=True)
-            await told(problem, new_id())(scope, receive, send)
+            await strangers(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] in ways:
             await invocations(scope, receive, send)
         else:
             await others(scope, receive, send)
 
     return application
+
+
+def _paths(starlette: Starlette) -> list[str]:
+    """Return the addresses of an application that are not patterns; of a mounted one all that is below it."""
+    plain = [route.path for route in starlette.routes if isinstance(route, Route) and "{" not in route.path]
+    return [*plain, *(f"{route.path}/" for route in starlette.routes if isinstance(route, Mount))]
 
 
 def _others(door: Door) -> Starlette:
@@ -143,16 +160,28 @@ def _others(door: Door) -> Starlette:
         return PlainTextResponse(door.mlflow, headers=headers)
 
     async def metrics(request: Request) -> Response:
-        door.require(dict(request.headers.raw), ADMIN)
+        request.scope[CALLER] = door.require(dict(request.headers.raw), ADMIN)
         return Response(gateway.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def schema(request: Request) -> Response:
         return JSONResponse(openapi.document(gateway.task, door.public(gateway.described), gateway.entity))
 
+    def require_name(request: Request) -> None:
+        if (name := request.path_params["name"]) != gateway.task.name:
+            raise Problem(404, f"no model {shown(name)}; {gateway.task.name!r} is served here")
+
+    async def model(request: Request) -> Response:
+        require_name(request)
+        return JSONResponse({"name": gateway.task.name, "ready": bool(gateway.routes.champion or gateway.rule)})
+
+    async def no_such_model(request: Request) -> Response:
+        require_name(request)
+        raise Problem(404, "no such address")
+
     async def outcomes(request: Request) -> Response:
         headers = dict(request.headers.raw)
         forms.require_from_here(headers)  # a page of any site may send JSON that says it is plain text
-        door.require(headers, OUTCOMES)
+        request.scope[CALLER] = door.require(headers, OUTCOMES)
         bodies.require_json(headers.get(b"content-type", b"").decode("latin-1"))
         return JSONResponse(await door.keep(await door.uploads.read(headers, request.receive)))
 
@@ -160,16 +189,20 @@ def _others(door: Door) -> Starlette:
         number = request_id(dict(request.headers.raw))
         if isinstance(error, HTTPException):
             allowed = (error.headers or {}).get("Allow", "")
-            detail = f"this address takes {allowed}" if error.status_code == 405 else f"no address {request.url.path}"
+            detail = f"this address takes {allowed}" if error.status_code == 405 else "no such address"
+            request.scope[PROBLEM] = Problem(error.status_code, detail)
+            detail = f"no address {request.url.path}" if error.status_code == 404 else detail
             answer = told(Problem(error.status_code, detail), number)
             if allowed:
                 answer.headers["Allow"] = allowed
             return answer
         if isinstance(error, Problem):
+            request.scope[PROBLEM] = error
             if error.status == 500:
                 log.error("request %s failed: %s", number, error.__cause__ or error)
             return told(error, number)
         log.error("request %s failed", number, exc_info=error)
+        request.scope[PROBLEM] = Problem(500, "a fault of the gateway")
         return told(Problem(500, "a fault of the gateway; it is on record under the request's id"), number)
 
     async def gone(request: Request, error: Exception) -> Response:
@@ -187,6 +220,8 @@ def _others(door: Door) -> Starlette:
         routes=[
             *(Route(path, endpoint, methods=["GET"]) for path, endpoint in plain.items()),
             Route("/outcomes", outcomes, methods=["POST"]),
+            Route(V1.format("{name}"), model, methods=["GET"]),
+            Route(V1.format("{name}:predict"), no_such_model, methods=["POST"]),
             *door.pages,
         ],
         exception_handlers={HTTPException: fault, Problem: fault, GoneError: gone, Exception: fault},

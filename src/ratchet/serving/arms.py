@@ -39,11 +39,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a caller gets: the body, and which versions and arms answered."""
+    """What a caller gets: the body, which versions and arms answered, and how many rows."""
 
     body: bytes
     versions: str
     arms: str
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Arms:
         side = _Side(backend, "champion", range(len(request.asked.cells)), trial)
         answered = await self._asked(side, request, self.task.serving.timeout_s)
         body = answered.body or _body(answered.answers)
-        return Reply(body, str(backend.version), "champion")
+        return Reply(body, str(backend.version), "champion", len(side.positions))
 
     def by_rule(self, rule: Rule, request: Request) -> Reply:
         """Let the rule answer all of it, in the place of a version that was withdrawn.
@@ -81,7 +82,7 @@ class Arms:
         """
         answers = rule.answers(request.asked.cells, explain=bool(request.asked.params))
         self._record(_Side(rule.backend, "rule", range(len(answers)), None), request, 200, answers)
-        return Reply(_body(answers), "none", "rule")
+        return Reply(_body(answers), "none", "rule", len(answers))
 
     async def both(
         self, champion: Backend, challenger: Backend, request: Request, as_they_read: Request, trial: Trial
@@ -107,7 +108,7 @@ class Arms:
             answers |= zip(ours, answered.answers, strict=True)
         arms = [("champion", champion)] * bool(ours) + [("challenger", challenger)] * bool(theirs)
         versions, names = (",".join(words) for words in ([str(b.version) for _, b in arms], [a for a, _ in arms]))
-        return Reply(_body([answers[n] for n in rows]), versions, names)
+        return Reply(_body([answers[n] for n in rows]), versions, names, len(rows))
 
     def refused(self, champion: Backend, challenger: Backend, request: Request, trial: Trial, problem: Problem) -> None:
         """Hold against the challenger that its signature refuses what the champion answers."""

@@ -11,7 +11,7 @@ import orjson
 
 from ratchet.errors import did_you_mean
 from ratchet.serving import parquet
-from ratchet.serving.problems import Fault, Problem, shown
+from ratchet.serving.problems import MOST_FAULTS, Fault, Problem, shown
 from ratchet.serving.rows import Asked, Reader, Row
 
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
@@ -121,6 +121,7 @@ def _strictly(text: str) -> Any:
 
 def _json(text: str, reader: Reader) -> Asked:
     document = parsed(text)
+    _require_no_bare_rows(document, reader)
     if type(document) is not dict:
         raise Problem(400, f"expected an object with one of {', '.join(FORMS)}, got {shown(document)}")
     named = PARAMETERS if "instances" in document and "params" not in document else "params"
@@ -139,6 +140,20 @@ def _json(text: str, reader: Reader) -> Asked:
             [Fault("params.explain", f"{len(cells)} rows; reasons are given for {MOST_EXPLAINED} at a time")]
         )
     return Asked(cells, entities, params)
+
+
+def _require_no_bare_rows(document: Any, reader: Reader) -> None:
+    """Raise Problem for a row, or rows, without the name of a form, and say how they are sent."""
+    rows = document if type(document) is list else [document]
+    is_row = type(document) is dict and not document.keys() & FORMS.keys() and document.keys() & reader.allowed
+    if type(document) is not list and not is_row:
+        return
+    told = '{"instances": [{…}]} or {"dataframe_records": [{…}]}'
+    if rows and type(rows[0]) is not dict:
+        told = '{"instances": [[…]]}'
+    raise Problem(
+        400, f"it is {'a list' if type(document) is list else 'a row'} without the name of a form; send {told}"
+    )
 
 
 Found = tuple[list[Row], list[str | None]]
@@ -164,9 +179,11 @@ def _split(reader: Reader, value: Any) -> Found:
 
 
 def _many(key: str, reader: Reader, value: Any) -> Found:
-    """`inputs` and `instances`: columns by name, rows as objects or, of one column, its values."""
+    """`inputs` and `instances`: columns by name; rows as objects, as lists by place or, of one column, its values."""
     if type(value) is dict:
         return _by_column(key, reader, value)
+    if type(value) is list and value and type(value[0]) is list:
+        return _by_place(key, reader, value)
     if (
         type(value) is list
         and value
@@ -175,6 +192,26 @@ def _many(key: str, reader: Reader, value: Any) -> Found:
     ):
         return reader.of_table(reader.names, [[cell] for cell in value], key, lambda row, _: f"{key}[{row}]")
     return reader.of_records(value, key)
+
+
+def _by_place(key: str, reader: Reader, rows: list[Any]) -> Found:
+    """Rows as lists of values, in the order of the signature."""
+    names = reader.names
+    wanted = f"expected a list of {len(names)} values in this order: {', '.join(names)}"
+    faults = list[Fault]()
+    for number, row in enumerate(rows):
+        if type(row) is not list or len(row) != len(names):
+            got = f"{len(row)} values" if type(row) is list else shown(row)
+            faults.append(Fault(f"{key}[{number}]", f"{wanted}; got {got}"))
+            if len(faults) >= MOST_FAULTS:
+                break
+    if faults:
+        raise Problem.of(faults)
+
+    def place(row: int, column: int) -> str:
+        return f"{key}[{row}].{names[column]}"
+
+    return reader.of_table(names, rows, key, place)
 
 
 def _by_column(key: str, reader: Reader, value: Mapping[str, Any]) -> Found:

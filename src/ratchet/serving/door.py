@@ -9,9 +9,10 @@ from uuid import UUID
 
 from starlette.routing import BaseRoute
 
+from ratchet.serving.accesslog import AccessLog
 from ratchet.serving.apikeys import Keys
 from ratchet.serving.gateway import Gateway
-from ratchet.serving.problems import Problem
+from ratchet.serving.problems import Problem, without_values
 from ratchet.serving.routes import Backend
 from ratchet.serving.upload import Uploads
 
@@ -34,8 +35,8 @@ class Outcomes(Protocol):
 class Door:
     """What the addresses share. pages: further addresses; outcomes: None where nothing is captured.
 
-    hosts: the names by which callers without a key may call it; none: any. A page of another site that has its own name
-    lead to this machine (DNS rebinding) is refused by them.
+    log: where requests are logged, None for nowhere; hosts: the names by which callers without a key may call it; none:
+    any. A page of another site that has its own name lead to this machine (DNS rebinding) is refused by them.
     """
 
     gateway: Gateway
@@ -44,6 +45,7 @@ class Door:
     outcomes: Outcomes | None = None
     pages: Sequence[BaseRoute] = ()
     hosts: frozenset[str] = frozenset()
+    log: AccessLog | None = None
     waiting: int = 0
     keeping: int = 0
     is_draining: bool = False
@@ -57,15 +59,24 @@ class Door:
         return not self.hosts or any(name == b"host" and _name(said.decode("latin-1")) in self.hosts
                                      for name, said in headers)  # fmt: skip
 
-    def require(self, headers: Mapping[bytes, bytes], scope: str) -> None:
-        """Raise Problem unless the caller may do it."""
+    def require(self, headers: Mapping[bytes, bytes], scope: str) -> str:
+        """Return the name of the caller's key; empty where no keys are asked for.
+
+        Raises Problem unless the caller may do it.
+        """
         if self.keys.file is None:
-            return
-        scopes = self.keys.scopes(headers)
-        if scopes is None:
+            return ""
+        caller = self.keys.caller(headers)
+        if caller is None:
             raise Problem(401, "no key that is known; send Authorization: Bearer KEY", closes=True)
-        if scope not in scopes:
+        if scope not in caller.scopes:
             raise Problem(403, f"this key may not do that; it takes the scope {scope}", closes=True)
+        return caller.name
+
+    def problem_as_logged(self, problem: Problem) -> str:
+        """Return why a request was refused, without anything that its caller sent."""
+        described = self.gateway.described
+        return without_values(problem, described.signature.inputs if described else ())
 
     def public(self, backend: Backend | None) -> Backend | None:
         """Return a version as those without a key may see it: without the rows of the data that travel with it."""

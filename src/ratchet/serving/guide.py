@@ -89,6 +89,8 @@ def _examples(champion: Backend, url: str, key: str) -> list[tuple[str, str]]:
         return json.dumps(document, ensure_ascii=False)
 
     found = [("One row", line("/invocations", JSON, said({"dataframe_records": rows[:1]})))]
+    values = [rows[0].get(name) for name in champion.signature.inputs]
+    found.append(("One row by place", line("/invocations", JSON, said({"instances": [values]}))))
     if champion.signature.explains:
         asked = {"dataframe_records": rows[:1], "params": {"explain": True}}
         found.append(("One row, with the reasons of its answer", line("/invocations", JSON, said(asked))))

@@ -15,10 +15,12 @@ class Meters:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._children = dict[tuple[object, ...], Counter]()
+        self._children = dict[tuple[object, ...], Any]()
         of = self.registry
         self.requests = Counter("ratchet_requests", "Requests by the status of their answer.", ["status"], registry=of)
-        self.seconds = Histogram("ratchet_request_seconds", "Time of an answer.", buckets=SECONDS, registry=of)
+        self.seconds = Histogram(
+            "ratchet_request_seconds", "Time of an answer.", ["path", "status"], buckets=SECONDS, registry=of
+        )
         self.rows = Counter("ratchet_rows", "Rows that were answered.", BY, registry=of)
         self.decisions = Counter("ratchet_decisions", "Rows by their answer's label.", [*BY, "label"], registry=of)
         self.faults = Counter("ratchet_model_errors", "Calls that a version failed.", [*BY, "kind"], registry=of)
@@ -32,16 +34,19 @@ class Meters:
             for label, count in Tally([answer["label"] for answer in answers]).items():
                 self._labelled(self.decisions, version, arm, label).inc(count)
 
-    def done(self, status: int, seconds: float) -> None:
-        """Count a request."""
+    def done(self, status: int) -> None:
+        """Count a request for answers to rows."""
         self._labelled(self.requests, status).inc()
-        self.seconds.observe(seconds)
 
-    def _labelled(self, counter: Counter, *labels: object) -> Counter:
-        """A counter's child, found without the library's lock."""
-        found = self._children.get((counter, *labels))
+    def timed(self, path: str, status: int, seconds: float) -> None:
+        """Observe how long an answer took. path: one of the gateway's addresses, or a word for all others."""
+        self._labelled(self.seconds, path, status).observe(seconds)
+
+    def _labelled(self, meter: Counter | Histogram, *labels: object) -> Any:
+        """A meter's child, found without the library's lock."""
+        found = self._children.get((meter, *labels))
         if found is None:
-            found = self._children[(counter, *labels)] = counter.labels(*labels)
+            found = self._children[(meter, *labels)] = meter.labels(*labels)
         return found
 
     def gauge(self, name: str, about: str, read: Callable[[], float]) -> None:

@@ -11,9 +11,10 @@ from ratchet.serving.routes import Backend
 Schema = dict[str, Any]
 FAULTS = {
     "400": "the body is not as it must be; `errors` names each place", "401": "no key that is known",
-    "403": "the key may not do that", "405": "another method", "408": "the body came too slowly",
-    "413": "the body is too large", "415": "another Content-Type or charset", "429": "too many requests wait",
-    "500": "the model failed on it", "503": "no model answers at the moment", "504": "the model took too long",
+    "403": "the key may not do that", "404": "no such address, or another model", "405": "another method",
+    "408": "the body came too slowly", "413": "the body is too large", "415": "another Content-Type or charset",
+    "429": "too many requests wait", "500": "the model failed on it",
+    "503": "no model answers at the moment, or it was withdrawn", "504": "the model took too long",
 }  # fmt: skip
 
 
@@ -25,6 +26,7 @@ def document(task: Task, champion: Backend | None, entity: str | None) -> Schema
                  "summary": task.problem.question or task.name, "description": f"Served by Ratchet {__version__}."},
         "paths": {
             "/invocations": {"post": _invocations(champion, entity)},
+            f"/v1/models/{task.name}:predict": {"post": _predict(champion, entity)},
             "/outcomes": {"post": _outcomes()},
             **{path: {"get": _get(about, kind, faults)} for path, about, kind, faults in _GETS},
         },
@@ -94,16 +96,45 @@ def _many(items: Schema) -> Schema:
     return {"type": "array", "items": items, "minItems": 1}
 
 
+def _by_place(champion: Backend) -> Schema:
+    """A row as a list, in the order of the signature."""
+    inputs = champion.signature.inputs
+    cells = [_cell(*said) for said in inputs.values()]
+    return {"type": "array", "prefixItems": cells, "items": False, "minItems": len(cells),
+            "description": f"In this order: {', '.join(inputs)}."}  # fmt: skip
+
+
+def _instances(champion: Backend, entity: str | None) -> Schema:
+    return {"anyOf": [_many(_record(champion, entity)), _many(_by_place(champion))]}
+
+
+def _predict(champion: Backend | None, entity: str | None) -> Schema:
+    """The same by the name of the model, as KServe and TensorFlow Serving ask."""
+    way = _invocations(champion, entity)
+    way["summary"] = "The same, as KServe's and TensorFlow Serving's first protocol ask."
+    content: Schema = {"schema": {}}
+    if champion:
+        instances = _instances(champion, entity)
+        content["schema"] = {"type": "object", "required": ["instances"], "properties": {"instances": instances}}
+    if champion and champion.sample:
+        names, row = list(champion.signature.inputs), dict(champion.sample[0])
+        content["examples"] = {
+            "by name": {"value": {"instances": [row]}},
+            "by place": {"value": {"instances": [[row.get(name) for name in names]]}},
+        }
+    way["requestBody"] = {"required": True, "content": {JSON: content}}
+    way["responses"] |= _faults("404")
+    return way
+
+
 def _forms(champion: Backend, entity: str | None) -> Schema:
     record, inputs = _record(champion, entity), champion.signature.inputs
-    cells = [_cell(*said) for said in inputs.values()]
     split = {
         "type": "object", "required": ["columns", "data"], "additionalProperties": False,
-        "properties": {"columns": {"const": list(inputs)}, "data": _many(
-            {"type": "array", "prefixItems": cells, "items": False, "minItems": len(cells)})},
+        "properties": {"columns": {"const": list(inputs)}, "data": _many(_by_place(champion))},
     }  # fmt: skip
-    forms = {"dataframe_records": _many(record), "dataframe_split": split, "inputs": _many(record),
-             "instances": _many(record)}  # fmt: skip
+    forms = {"dataframe_records": _many(record), "dataframe_split": split, "inputs": _instances(champion, entity),
+             "instances": _instances(champion, entity)}  # fmt: skip
     explained = {
         "type": "object", "additionalProperties": False, "required": ["explain"],
         "properties": {"explain": {"const": True},

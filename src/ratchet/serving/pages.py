@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from ratchet.serving.arms import Reply
 from ratchet.serving.bodies import JSON
 from ratchet.serving.curve import RolloutState
 from ratchet.serving.door import CLOSED_REQUEST, Door, request_id
+from ratchet.serving.observed import PROBLEM
 from ratchet.serving.problems import Fault, Problem
 from ratchet.serving.routes import Backend
 from ratchet.serving.upload import GoneError
@@ -57,6 +57,7 @@ class Pages:
             try:
                 return await handler(request)
             except Problem as problem:
+                request.scope[PROBLEM] = problem
                 return self._page("problem.html", problem, number=request_id(dict(request.headers.raw)))
             except GoneError:
                 return Response(status_code=CLOSED_REQUEST)
@@ -74,18 +75,18 @@ class Pages:
         headers, form = await self._posted(request)
         backend, number = self._champion(), request_id(headers)
         record = forms.record(backend.signature, form)
-        began, status, door = time.perf_counter(), 500, self.door
+        status, door = 500, self.door
         door.waiting += 1
         try:
             self._require(headers, form, PREDICT)
             reply = await self._asked(record, number)
             status = 200
         except Problem as problem:
-            status = problem.status
+            status, request.scope[PROBLEM] = problem.status, problem
             return self._try(backend, form, problem, number=number)
         finally:
             door.waiting -= 1
-            door.gateway.meters.done(status, time.perf_counter() - began)
+            door.gateway.meters.done(status)
         text = str(next(iter(record.values()))) if self.is_text else None
         answer = shown.shown(self.task, backend, json.loads(reply.body)["predictions"][0], text)
         return self._try(backend, form, answer=answer, reply=reply, number=number)
@@ -118,7 +119,10 @@ class Pages:
         champion = self.door.public(gateway.described)
         document = openapi.document(self.task, champion, gateway.entity)
         told = guide.guide(document, champion, f"{request.url.scheme}://{request.url.netloc}", has_keys)
-        return self._page("docs.html", guide=told, champion=champion, about=document["paths"]["/invocations"]["post"])
+        return self._page(
+            "docs.html", guide=told, champion=champion, about=document["paths"]["/invocations"]["post"],
+            withdrawn=gateway.routes.withdrawn, rule=gateway.rule,
+        )  # fmt: skip
 
     async def _live(self, is_still: bool) -> Response:
         trouble, state = "", None

@@ -1,6 +1,7 @@
 """The gateway as a process: one event loop, sockets without delay, slow callers let go, an end that loses nobody."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ratchet.adapters import sockets
 from ratchet.serving.app import build
 from ratchet.serving.door import Door
+from ratchet.serving.observed import OTHER, Seen
+from ratchet.serving.problems import Problem
 
 HEADERS_S = 5.0  # for the head of a request to come, from its first byte on; and for the first byte of a connection
 IDLE_S = 75  # a kept connection that is not used; longer than a load balancer's 60
@@ -24,6 +27,7 @@ END_S = 30  # for answers that are on their way; or as long as one may take, whe
 class Protocol(HttpToolsProtocol):
     """uvicorn's, without Nagle's delay, and with an end to heads that never come."""
 
+    door: Door
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -56,8 +60,19 @@ class Protocol(HttpToolsProtocol):
     def _too_slow(self) -> None:
         self._timer = None
         if not self.transport.is_closing():
+            self._refused(Problem(408, "the head of the request came too slowly"))
             self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request."""
+        self._refused(Problem(400, "not HTTP"))
+        super().send_400_response(msg)
+
+    def _refused(self, problem: Problem) -> None:
+        seen = Seen(time.perf_counter(), "", "-", OTHER)
+        seen.problem = problem
+        seen.end(self.door, problem.status, 0)
 
 
 @dataclass(frozen=True)
@@ -108,8 +123,9 @@ def run(door: Door, at: Listening, up: Callable[[str], None] = lambda url: None)
     """
     bound = sockets.bound(at.host, at.port)
     end_s = max(END_S, ceil(1.5 * door.gateway.task.serving.timeout_s))  # a hanging challenger takes the half of it
+    protocol = type("OfDoor", (Protocol,), {"door": door})
     config = uvicorn.Config(
-        build(door), http=Protocol, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
+        build(door), http=protocol, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
         date_header=False, backlog=4096, timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=end_s,
     )  # fmt: skip
