@@ -150,6 +150,41 @@ def test_a_trial_that_was_begun_by_nobody_is_run_again(tmp_path: Path) -> None:
     assert len(tried(tune(planned, tmp_path))) == 2
 
 
+def test_a_trial_past_the_time_is_given_up_between_rounds_and_time_is_left_for_the_last_fits(tmp_path: Path) -> None:
+    def slow(family: str, params: Any, report: Any) -> Outcome:
+        for fold in range(2):
+            for _ in range(20):  # as boosting rounds
+                time.sleep(0.02)
+                report.check()
+            report(fold, 0.5)
+        return Outcome(0.5, [0.5, 0.5])
+
+    schema.ready(Settings("", f"sqlite:///{tmp_path / 'r.db'}", (), tmp_path))
+    planned = replace(plan(trials=50, timeout_s=4), last_fits_s=lambda trial: 2.0)
+    ended = together(slow, planned, tmp_path)
+    assert time.monotonic() - planned.began < 4 - 2.0 + 1.5
+    assert ended.early == "search.timeout_s (4 s) is over"
+    assert [trial.status for trial in ended.trials].count("complete") >= 1
+
+
+def test_a_first_trial_that_is_too_slow_is_judged_by_the_folds_that_it_had_time_for(tmp_path: Path) -> None:
+    def slow(family: str, params: Any, report: Any) -> Outcome:
+        folds: list[float] = []
+        for fold in range(50):
+            time.sleep(0.2)
+            folds.append(0.5)
+            report(fold, 0.5)
+            if report.is_last():
+                break
+        return Outcome(0.5, folds)
+
+    (trial,) = together(slow, plan(trials=50, timeout_s=1), tmp_path).trials
+    assert trial.status == "complete"
+    assert 1 <= len(trial.folds) <= 7
+    whole = replace(trial, folds=[0.4] * 50, score=0.4, number=1)
+    assert study.best([trial, whole], "roc_auc") is whole, "what saw all folds is not beaten by luck on a few"
+
+
 def test_threads_share_the_budget(tmp_path: Path) -> None:
     threads = set()
 

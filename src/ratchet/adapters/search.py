@@ -7,10 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ratchet.adapters import process
-from ratchet.adapters.study import WORKER, Ask, Plan, Trial, enqueue, fail_dead, finished, opened, reached, set_sampler
+from ratchet.adapters.study import (
+    WORKER,
+    Ask,
+    Plan,
+    Trial,
+    best,
+    enqueue,
+    fail_dead,
+    finished,
+    opened,
+    reached,
+    set_sampler,
+)
 from ratchet.errors import TrainError
 
 if TYPE_CHECKING:
@@ -38,8 +50,27 @@ class Ended:
     early: str = ""
 
 
-# (family, params, report) -> Outcome, where report(fold, score) says whether to stop the trial here.
-Objective = Callable[[str, Mapping[str, Any], Callable[[int, float], bool]], Outcome]
+class Report(Protocol):
+    """What a trial tells of itself while it runs, and by which it is ended."""
+
+    def __call__(self, fold: int, score: float) -> bool:
+        """Tell the score after a fold; whether to stop the trial here, since others were better by then."""
+        ...
+
+    def check(self) -> None:
+        """Raise where the trial is to be given up; to be called often."""
+        ...
+
+    def is_last(self) -> bool:
+        """Whether there is no time for another fold; to be called before one.
+
+        Of the first trial, without which there is no model, what was found so far is then the outcome; another one is
+        given up.
+        """
+        ...
+
+
+Objective = Callable[[str, Mapping[str, Any], Report], Outcome]
 Watch = Callable[[list[Trial], int], None]
 
 
@@ -65,7 +96,7 @@ def tune(
         on_trial(found, workers.budget)
         errors = [t.user_attrs["error"] for t in study.get_trials(deepcopy=False) if "error" in t.user_attrs]
     if not any(trial.status == "complete" for trial in found):
-        reason = f"; the last one failed: {errors[-1]}" if errors else " before search.timeout_s"
+        reason = f"; the last one failed: {errors[-1]}" if errors else ""
         raise TrainError(f"search: no trial was completed{reason}")
     return Ended(found, early)
 
@@ -76,6 +107,35 @@ class _StoppedError(Exception):
 
 class _TimeOverError(Exception):
     """The search's time is over, in the middle of a trial."""
+
+
+class _Report:
+    """Tells Optuna how a trial does, and the trial whether the search goes on."""
+
+    def __init__(self, workers: "_Workers", trial: "optuna.Trial", family: str) -> None:
+        self.workers, self.trial, self.family = workers, trial, family
+        self.began_ms, self.needed_s, self.fold_s = int(time.time() * 1000), 0.0, 0.0
+
+    def __call__(self, fold: int, score: float) -> bool:
+        # Should it turn out the best one, its own last fits are what time has to be left for.
+        times_ms = (self.began_ms, int(time.time() * 1000))
+        so_far = Trial(self.trial.number, self.family, {}, score, [score] * (fold + 1), [], "running", times_ms)
+        self.needed_s, self.fold_s = self.workers.plan.last_fits_s(so_far), so_far.fold_s
+        self.check()
+        self.trial.report(score, fold)
+        return bool(self.trial.should_prune())
+
+    def check(self) -> None:
+        if self.workers.stopped.is_set():
+            raise _StoppedError
+        if self.workers.has_model and self.workers.is_over(self.needed_s):
+            raise _TimeOverError
+
+    def is_last(self) -> bool:
+        found = self.workers.is_over(self.needed_s + self.fold_s)
+        if found and self.workers.has_model:
+            raise _TimeOverError
+        return found
 
 
 class _Workers:
@@ -91,7 +151,8 @@ class _Workers:
     ) -> None:
         self.study, self.objective, self.plan, self.locked, self.on_trial = study, objective, plan, locked, on_trial
         self.budget = min(plan.search.trials, len(plan.queue)) if plan.exhaustive else plan.search.trials
-        self.deadline = time.monotonic() + plan.search.timeout_s
+        self.needed_s, self.fold_s, self.has_model = 0.0, 0.0, False
+        self._keep_time(finished(study))
         self.turn, self.stopped = threading.Lock(), threading.Event()
         self.done = self.failed = 0  # by this process
 
@@ -143,24 +204,39 @@ class _Workers:
         trials = self.study.get_trials(deepcopy=False)
         done = sum(t.state.name in ("COMPLETE", "PRUNED") for t in trials)
         running = sum(t.state.name == "RUNNING" for t in trials)
+        self.has_model = self.has_model or any(t.state.name == "COMPLETE" for t in trials)  # also of another worker
         if done >= self.budget:
             return False, ""
-        if time.monotonic() >= self.deadline:
+        if self.has_model and self.is_over(self.needed_s + self.fold_s):
             return False, f"search.timeout_s ({self.plan.search.timeout_s:g} s) is over"
         if self.failed > MOST_FAILURES + 2 * self.done:
             return False, f"{self.failed} trials failed"
-        due = done + running < self.budget
+        late = not self.has_model and self.is_over()  # one more trial alone, so that there is a model
+        due = running == 0 if late else done + running < self.budget
         if due:
             waiting = enqueue(self.study, self.plan.queue[: self.budget], self.budget - done - running)
             due = waiting > 0 or not self.plan.exhaustive
         return due, None if due or running else f"the grid's {self.budget} points are tried"
+
+    def is_over(self, needed_s: float = 0.0) -> bool:
+        """Whether the time is over, but for what the last fits need: of the best trial, or of another if longer."""
+        ends = self.plan.began + self.plan.search.timeout_s
+        return time.monotonic() >= ends - max(self.needed_s, needed_s)
+
+    def _keep_time(self, trials: list[Trial]) -> None:
+        found = best(trials, self.plan.metric)
+        self.has_model = found is not None
+        if found:
+            self.needed_s, self.fold_s = self.plan.last_fits_s(found), found.fold_s
 
     def _count(self, study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
         if trial.state.name == "FAIL":
             self.failed += 1
         else:
             self.done += 1
-        self.on_trial(finished(study), self.budget)
+        trials = finished(study)
+        self._keep_time(trials)
+        self.on_trial(trials, self.budget)
 
     def _run(self, claim: ExitStack, trial: "optuna.Trial") -> float:
         """Ask Optuna for parameters, run the trial, and leave its figures on it."""
@@ -170,16 +246,8 @@ class _Workers:
         claim.close()  # the trial is on record as running: the next worker may look
         family, params = self.plan.propose(Ask(trial))
 
-        def report(fold: int, score: float) -> bool:
-            if self.stopped.is_set():
-                raise _StoppedError
-            if self.done and time.monotonic() > self.deadline:
-                raise _TimeOverError
-            trial.report(score, fold)
-            return bool(trial.should_prune())
-
         try:
-            outcome = self.objective(family, params, report)
+            outcome = self.objective(family, params, _Report(self, trial, family))
         except (ArithmeticError, ValueError) as error:
             trial.set_user_attr("error", f"{family}: {error}"[:500])
             raise

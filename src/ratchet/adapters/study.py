@@ -1,10 +1,11 @@
 """Optuna's study: how it is opened, what is queued or put back in it, and what its finished trials say."""
 
 import logging
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,11 @@ class Trial:
     times_ms: tuple[int, int]
     worker: str = ""
 
+    @property
+    def fold_s(self) -> float:
+        """How long a fold took, in seconds; 0 where that is not known."""
+        return (self.times_ms[1] - self.times_ms[0]) / 1000 / len(self.folds) if self.folds else 0.0
+
 
 class Ask:
     """Asks an Optuna trial for values."""
@@ -64,7 +70,9 @@ class Plan:
     """What is searched.
 
     propose: asks for (family, parameters); queue: what is tried first, under the names that `propose` asks for;
-    exhaustive: the queue is all there is, such as a grid; patience: with the database.
+    exhaustive: the queue is all there is, such as a grid; patience: with the database; began: when the time of
+    `search.timeout_s` began, of the monotonic clock; last_fits_s: how much of it is needed after the search, by the
+    best trial.
     """
 
     study: str
@@ -74,6 +82,8 @@ class Plan:
     metric: str
     search: Search
     patience: Patience = NONE
+    began: float = field(default_factory=time.monotonic)
+    last_fits_s: Callable[["Trial"], float] = lambda trial: 0.0
 
 
 def fail_dead(study: "optuna.Study") -> None:
@@ -187,7 +197,7 @@ def set_sampler(study: "optuna.Study", plan: Plan) -> None:
 def importance(plan: Plan, url: str, family: str) -> dict[str, float]:
     """Return how much each parameter of the family moved the score, shares that add up to 1; {} if unknown.
 
-    Source: Hutter, Hoos and Leyton-Brown, ICML 2014 (functional ANOVA), as Optuna computes it.
+    Source: Watanabe, Bansal and Hutter, IJCAI 2023 (PED-ANOVA), which is what Optuna computes by default.
     """
     import optuna
 
@@ -226,7 +236,12 @@ def _plain(trial: "optuna.trial.FrozenTrial") -> Trial:
 
 
 def best(trials: Sequence[Trial], metric: str) -> Trial | None:
-    """Return the completed trial with the best score, the earliest of equals."""
+    """Return the completed trial with the best score, the earliest of equals.
+
+    One that had no time for all folds counts only where no other has more.
+    """
     complete = [trial for trial in trials if trial.status == "complete" and trial.score is not None]
+    most = max((len(trial.folds) for trial in complete), default=0)
+    complete = [trial for trial in complete if len(trial.folds) == most]
     sign = -1 if METRICS[metric].higher_is_better else 1
     return min(complete, key=lambda trial: (sign * (trial.score or 0), trial.number), default=None)

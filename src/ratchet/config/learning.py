@@ -50,7 +50,13 @@ class Search(Section):
         {}, description="Overrides ranges: [low, high], or a list of choices; the grid for sampler: grid."
     )
     trials: int = Field(40, ge=1, le=100_000, description="Finished trials, complete or pruned.")
-    timeout_s: float = Field(600, gt=0, le=604_800, description="The search ends after this time.")
+    timeout_s: float = Field(
+        600,
+        gt=0,
+        le=604_800,
+        description="Train as a whole ends by then: the search ends early enough for the last fits of the best"
+        " configuration. One fold of one trial and its last fits are done in any case.",
+    )
     sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="How the next trial is chosen.")
     folds: int = Field(5, ge=2, le=20, description="Folds of cross-validation within train.")
     metric: MetricName | None = Field(None, description="What is tuned; unset: roc_auc, log_loss or rmse by kind.")

@@ -1,6 +1,6 @@
 """Where models are tried: the encoded rows of train and valid, cut into folds once for all trials."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ratchet.adapters.search import Outcome
+from ratchet.adapters.search import Outcome, Report
 from ratchet.adapters.sides import GROUP
 from ratchet.adapters.study import Trial
 from ratchet.config import Task, TimeSplit
@@ -18,6 +18,8 @@ from ratchet.core.models import FAMILIES
 from ratchet.core.models.sample import Batches, Fitted, Fold, Sample, Setting, level_counts, scores
 from ratchet.scoring.encode import Encoder, TextEncoder
 from ratchet.steps.preprocess import Prepared
+
+LOGGED_S = 2.0  # for calibration, pictures and what is logged
 
 
 class Bench:
@@ -55,18 +57,21 @@ class Bench:
         levels = () if isinstance(self.encoder, TextEncoder) else level_counts(self.encoder.columns)
         return Sample(self.encoder.encode(rows), self.prepared.target(rows), self.kind, outputs, levels)
 
-    def trial(self, family: str, params: Mapping[str, Any], report: Callable[[int, float], bool]) -> Outcome:
+    def trial(self, family: str, params: Mapping[str, Any], report: Report) -> Outcome:
         """Score one configuration fold by fold; stop where the report says so."""
         figures: list[float] = []
         rounds: list[int] = []
+        setting = replace(self.setting, check=report.check)
         for number, fold in enumerate(self.folds):
-            fitted = FAMILIES[family].fit(params, fold, self.setting)
+            fitted = FAMILIES[family].fit(params, fold, setting)
             figures.append(self.score(fitted, fold.score))
             rounds += [fitted.rounds] if fitted.rounds else []
             if not np.isfinite(figures[-1]):
                 raise ValueError(f"{self.metric} of fold {number + 1} is not a number")
             if report(number, float(np.mean(figures))) and number + 1 < len(self.folds):
                 return Outcome(float(np.mean(figures)), figures, rounds, pruned=True)
+            if number + 1 < len(self.folds) and report.is_last():
+                break
         return Outcome(float(np.mean(figures)), figures, rounds)
 
     def score(self, fitted: Fitted, sample: Sample) -> float:
@@ -100,6 +105,24 @@ class Bench:
             best.params, Fold(self.train.joined(self.valid), self.valid), self.last, self._rounds(best)
         )
         return again
+
+    def last_fits_s(self, trial: Trial) -> float:
+        """Return about how long it takes until a trial's configuration is fitted and logged, from how long it took.
+
+        Args:
+            trial: A complete one, with the times of its folds.
+
+        Returns:
+            Seconds, rather too many than too few.
+        """
+        rows = len(self.train.target)
+        if self.is_sample:
+            by_batches = FAMILIES[trial.family].BY_BATCHES
+            fitted = self.prepared.about["sides"]["train"] if by_batches else rows
+        else:
+            fitted = rows + rows + len(self.valid.target)  # for valid to calibrate, and as it is served
+        in_a_fold = rows * (1 - 1 / self.task.search.folds)
+        return trial.fold_s * fitted / in_a_fold + LOGGED_S
 
     @staticmethod
     def _rounds(best: Trial) -> int | None:

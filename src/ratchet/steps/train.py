@@ -1,6 +1,7 @@
 """Step 2: tune, fit, calibrate and log one model."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -70,11 +71,12 @@ def train(session: Session, parent: Run | None = None) -> Trained:
         signatures.require_key(session.settings.model_key)
         prepared = preprocess.preprocess(session, parent or run)
         asked.wording(session.task, prepared.plan)
+        began = time.monotonic()  # of search.timeout_s
         bench = Bench(session.task, prepared, session.settings.threads)
         if bench.is_sample:
             seen, rows = len(bench.train.target), prepared.about["sides"]["train"]
             session.progress.note(f"trials see {seen:,} of {rows:,} rows (search.max_rows)")
-        trials = _tune(session, run, bench)
+        trials = _tune(session, run, bench, began)
         # Several may have searched together: one fits and logs the model, the others then take it.
         finishing = database.lock(session.settings, f"train-{session.task.name}", FINISH_WAIT_S)
         run.until_closed.enter_context(finishing)
@@ -111,7 +113,7 @@ def _finish(session: Session, run: Run, bench: Bench, trials: list[Trial], best:
     run.set_tags({BY: author, "ratchet.commit": known["commit"], **digests})
 
 
-def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
+def _tune(session: Session, run: Run, bench: Bench, began: float) -> list[Trial]:
     task = session.task
     rows = len(bench.train.target)
     spaces = asked.spaces(task, bench.kind)
@@ -123,7 +125,8 @@ def _tune(session: Session, run: Run, bench: Bench) -> list[Trial]:
     digest = key_of(CODE, digest_of(preprocess.inputs(session)), *question, recipe.lock_digest())
     name = f"{task.name}-{digest[:16]}" + (f"-{run.id[:8]}" if session.force else "")
     ask = partial(propose, spaces)
-    plan = study.Plan(name, ask, queue, exhaustive, bench.metric, task.search, session.patience)
+    plan = study.Plan(name, ask, queue, exhaustive, bench.metric, task.search, session.patience, began,
+                      bench.last_fits_s)  # fmt: skip
     run.log_params({"metric": bench.metric, "study": plan.study, **_flat(task.search.model_dump())})
     url = database.url(session.settings)
     claim = partial(database.lock, session.settings, f"search-{task.name}", WAIT_S)

@@ -100,13 +100,15 @@ def binned(rows: Sample | Batches, like: Any = None) -> Any:
 class Setting:
     """What each fit is told beside its parameters.
 
-    max_rounds: boosting rounds at the most, with early stopping; device: cpu or cuda, for XGBoost.
+    max_rounds: boosting rounds at the most, with early stopping; device: cpu or cuda, for XGBoost; check: called after
+    each boosting round, it raises where the fit is to be given up.
     """
 
     seed: int = 7
     threads: int = 1
     max_rounds: int = 1_000
     device: str = "cpu"
+    check: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What forest and boosting share: XGBoost's training with its objectives, on bins that all trials share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,18 @@ OBJECTIVES = {
     "regression": ("reg:squarederror", "rmse"),
 }
 PATIENCE_ROUNDS = 30
+
+
+class _Checked(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    """Asks after each round whether to go on; what is raised there ends the fit."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        super().__init__()
+        self.check = check
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        self.check()
+        return False
 
 
 def train(params: Mapping[str, Any], fold: Fold, setting: Setting, max_rounds: int, stop_early: bool) -> Fitted:
@@ -41,6 +53,7 @@ def train(params: Mapping[str, Any], fold: Fold, setting: Setting, max_rounds: i
         early_stopping_rounds=PATIENCE_ROUNDS if stop_early else None,
         evals_result=curves,
         verbose_eval=False,
+        callbacks=[_Checked(setting.check)] if setting.check else None,
     )
     booster.set_param({"device": "cpu"})  # where it answers
     if stop_early:
