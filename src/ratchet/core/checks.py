@@ -208,3 +208,15 @@ def _rank_correlation(values: pd.Series, target: np.ndarray) -> float:
     if np.isnan(ranks).any() or np.ptp(ranks) == 0 or np.ptp(target) == 0:
         return 0.0
     return abs(float(np.corrcoef(ranks, pd.Series(target).rank())[0, 1]))
+
+
+def strength(values: pd.Series, feature: str, target: np.ndarray, kind: Kind) -> float:
+    """Return how well one column alone orders the target: 0.5 to 1 for classes, 0 to 1 for a number.
+
+    Args:
+        values: The column, shape (n,).
+        feature: What it is: number or category.
+        target: Class index or value of each row, shape (n,).
+        kind: Kind of task.
+    """
+    return _strength(values, feature, target, kind)
