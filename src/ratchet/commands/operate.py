@@ -141,6 +141,7 @@ def status(as_json: bool, **options: Any) -> None:
 @click.option("--name", metavar="NAME", help="Name of the task; unset: made from the data's name.")
 @click.option("--encoding", metavar="NAME", help="Encoding of a delimited file, such as cp949; unset: utf-8.")
 @click.option("--sep", metavar="TEXT", help="Separator of a delimited file; unset: seen.")
+@click.option("--quote", metavar="TEXT", help='Quote character of a delimited file, "" for none; unset: seen.')
 @click.option("--table", metavar="NAME", help="A table of a database, to be read whole.")
 @click.option("--query", metavar="SQL", help="The rows by SQL: a database's own, or DuckDB's on the table `data`.")
 def init(source: str, target: str | None, name: str | None, **reading: str | None) -> None:

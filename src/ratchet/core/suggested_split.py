@@ -26,6 +26,7 @@ from ratchet.core.suggestions import (
     LONG_TEXT,
     UNIQUE_SHARE,
     Look,
+    distinct_share,
     is_named_like_id,
     is_named_like_time,
     is_whole,
@@ -129,7 +130,7 @@ def _find_group(look: Look, names: list[str]) -> str | None:
         named = is_named_like_id(name) or SUBJECT_NAME.fullmatch(name)
         if not named or entry["kind"] == "date" or entry["missing"] > MAX_MISSING_TIMES or entry["length"] >= LONG_TEXT:
             continue
-        repeats = FEW_GROUPS <= entry["distinct"] < UNIQUE_SHARE * look.rows
+        repeats = entry["distinct"] >= FEW_GROUPS and distinct_share(look, name) < UNIQUE_SHARE
         if repeats and (entry["kind"] == "text" or is_whole(look.sample[name])):
             return name
     return None

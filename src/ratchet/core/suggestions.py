@@ -28,7 +28,7 @@ from ratchet.core import checks
 
 FEW_ROWS = 50  # fewer say nothing about a column
 LONG_TEXT = 30  # characters, on average: a text to read rather than a name
-UNIQUE_SHARE = 0.95
+UNIQUE_SHARE, ROUGHLY_UNIQUE = 0.95, 0.8
 MAX_LEVELS = 200
 ID_NAME = re.compile(
     r"(^|[_\W])(id|ids|no|nr|nbr|key|uid|uuid|guid)$|[a-z](Id|ID|Key|Nr|No)$|번호$|아이디$"
@@ -38,7 +38,7 @@ NAMELESS = re.compile(r"|column0*|unnamed.*|_c0|\.\.\.1", re.IGNORECASE)  # how 
 ROW_NUMBER = re.compile(r"index|level_0|row_?(names?|num|number|id|no)?s?|v1|x|#", re.IGNORECASE)
 TIME_NAME = re.compile(
     r"(^|[_\W\d])(time|timestamp|ts|t|epoch|date|datetime|day|week|month|quarter|year|yr|period|created|updated)s?($|[_\W\d])"
-    r"|[a-z](Time|Date|Timestamp|At)$|(time|date|_at|_ts|_dt)$|날짜|일자|일시|시각|연월|년월|日付|日期",
+    r"|[a-z](Time|Date|Timestamp|At)$|(date|_at|_dt)$|날짜|일자|일시|시각|연월|년월|日付|日期",
 )
 MISSING_WORDS = {
     "?", "-", "--", "---", ".", "..", "*", "na", "n/a", "n.a.", "#n/a", "nan", "none", "nil", "null", "(null)",
@@ -88,9 +88,17 @@ def _names_each_row(look: Look, name: str) -> bool:
     entry = look.columns[name]
     if entry["kind"] == "date" or entry["missing"] or entry["length"] >= LONG_TEXT:
         return False
-    return bool(entry["distinct"] >= UNIQUE_SHARE * look.rows) and (
-        entry["kind"] == "text" or is_whole(look.sample[name])
-    )
+    return distinct_share(look, name) >= UNIQUE_SHARE and (entry["kind"] == "text" or is_whole(look.sample[name]))
+
+
+def distinct_share(look: Look, name: str) -> float:
+    """Return the share of a column's values that are different, 0 to 1; of many rows as a sample shows it.
+
+    The count over all rows is an estimate that may be off by a tenth, so it decides only where it is far below.
+    """
+    in_sample = look.sample[name].nunique() / max(len(look.sample), 1)
+    in_all = look.columns[name]["distinct"] / max(look.rows, 1)
+    return float(in_all if len(look.sample) < look.rows and in_all < ROUGHLY_UNIQUE else in_sample)
 
 
 def is_whole(values: pd.Series) -> bool:

@@ -4,6 +4,7 @@ What is looked for, and by which rules: `core/suggestions.py` and `core/suggeste
 """
 
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ from ratchet.steps import preprocess
 SEEN_ROWS = 10_000
 TARGET_NAMES = ("target", "label", "class", "y", "outcome", "response", "churn", "default", "survived", "sentiment",
                 "status", "result", "price", "count", "cnt", "정답", "라벨", "목표")  # fmt: skip
-OPTIONS = ("name", "target", "encoding", "sep", "query")
+OPTIONS = ("name", "target", "encoding", "sep", "quote", "query")
+OPEN_QUOTE = "a quote is not closed"  # as a delimited file's reader says it
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,11 @@ class Rows:
 
 @dataclass(frozen=True)
 class Reading:
-    """How the rows are read: a delimited file's encoding and separator, SQL that gives them, a table of a database."""
+    """How the rows are read: as a delimited file is written, SQL that gives them, a table of a database."""
 
     encoding: str | None = None
     sep: str | None = None
+    quote: str | None = None
     query: str | None = None
     table: str | None = None
 
@@ -69,7 +72,7 @@ def draft(
         DataError: If the data cannot be read, hold no such column or nothing to learn from.
     """
     source = resolve_source(uri, settings, reading.query, reading.table)
-    named = {key: value for key in ("encoding", "sep") if (value := getattr(reading, key))}
+    named = {key: value for key in ("encoding", "sep", "quote") if (value := getattr(reading, key)) is not None}
     with set_environment(source.environment):
         try:
             return _draft(source, target, settings, name or name_of(reading.table or uri), named)
@@ -83,7 +86,14 @@ def _draft(source: InitSource, target: str | None, settings: Settings, name: str
     (found,) = sources.located(task.data, settings, told.append)
     if target is None:
         raise ConfigError(_missing_target(_columns(found, task.data, settings)))
-    rows = _read(found, task, settings)
+    try:
+        rows = _read(found, task, settings)
+    except DataError as error:
+        if OPEN_QUOTE not in str(error) or "quote" in named:
+            raise
+        with suppress(DataError):  # a text with an inch or half a quotation in it
+            return _draft(source, target, settings, name, named | {"quote": ""})
+        raise
     words = sorted({word for found_words in rows.missing_words.values() for word in found_words})
     is_text_file = found.frame is None and not found.is_parquet
     if words and is_text_file:
