@@ -273,7 +273,7 @@ def test_with_an_order_in_time_and_an_id_that_repeats_time_decides_and_the_group
     assert "# user_id repeats; split: {by: group, columns: [user_id]} asks how well unknown ones are told" in text
 
 
-@pytest.mark.parametrize("name", ["citric acid", "paid", "grid", "shop_id"])
+@pytest.mark.parametrize("name", ["citric acid", "paid", "grid", "NO", "shop_id"])
 def test_a_measure_or_a_few_values_are_no_group(name: str) -> None:
     values = [row % 5 for row in range(ROWS)] if name == "shop_id" else [row % 80 / 100 for row in range(ROWS)]
     assert draft_task(write_csv(clients(**{name: shuffled(values)})), "left")[0].split.by == "hash"
@@ -286,6 +286,12 @@ def test_a_split_that_cannot_be_made_is_by_hash_and_says_why() -> None:
     assert (
         "was tried: split: valid holds one class only ('no'" in text or "was tried: split: test holds one class" in text
     )
+
+
+def test_rows_that_preprocess_refuses_are_written_with_why() -> None:
+    columns = clients(grade=["good"] * (ROWS - 1) + ["rare"])
+    _, text = draft_task(write_csv(columns), "grade")
+    assert "# preprocess refuses the rows as they are: split: " in text
 
 
 # ---------------------------------------------------------------- texts
@@ -346,6 +352,11 @@ def test_a_text_that_tells_less_than_the_table_is_left_to_it() -> None:
 
 
 # ---------------------------------------------------------------- real tables
+
+
+def test_a_table_of_names_alone_is_refused() -> None:
+    with pytest.raises(DataError, match="features: no column is left to learn from"):
+        draft_task(write_csv({"town": [f"town{row}" for row in range(ROWS)], "left": clients()["left"]}), "left")
 
 
 def test_a_table_with_nothing_to_learn_from_is_refused() -> None:

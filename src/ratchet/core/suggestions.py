@@ -10,8 +10,8 @@ The rules are few, and each names what it saw, so that a user can overrule it:
 - A word for missing stands among the numbers of a column, as `?` or `unknown`; it goes into `read.na`.
 - A code for missing is a number such as 999 or -1 at the end of a column's range, far from its other values. It may
   mean what it says, so it is only remarked on.
-- A text is a column of long, different texts with blanks in them. It is the task's one feature where at most three
-  other columns tell anything, and each less than it does.
+- A text is a column of long, different texts with blanks in them. It is the task's one feature where the others are at
+  most three, or tell nothing, and each tells less than it does.
 """
 
 import json
@@ -31,7 +31,7 @@ LONG_TEXT = 30  # characters, on average: a text to read rather than a name
 UNIQUE_SHARE, ROUGHLY_UNIQUE = 0.95, 0.8
 MAX_LEVELS = 200
 ID_NAME = re.compile(
-    r"(^|[_\W])(id|ids|no|nr|nbr|key|uid|uuid|guid)$|[a-z](Id|ID|Key|Nr|No)$|번호$|아이디$"
+    r"(^|[_\W])(id|ids|nr|nbr|key|uid|uuid|guid)$|[_\W]no$|[a-z](Id|ID|Key|Nr|No)$|번호$|아이디$"
     r"|(user|customer|client|account|patient|member|order|person|subject|product|employee|student|session|loan)_?id$"
 )
 NAMELESS = re.compile(r"|column0*|unnamed.*|_c0|\.\.\.1", re.IGNORECASE)  # how readers call a column without a name
@@ -313,7 +313,7 @@ def choose_text(look: Look, texts: Sequence[str], strengths: Mapping[str, float]
     """
     chance = (0.0 if look.kind == "regression" else 0.5) + 0.05 + 2 / np.sqrt(max(len(look.sample), 1))
     useful = [value for value in strengths.values() if value > chance]
-    if not texts or len(useful) > FEW_COLUMNS:
+    if not texts or (useful and len(strengths) > FEW_COLUMNS):
         return None
     if not strengths and len(texts) == 1:
         return texts[0]

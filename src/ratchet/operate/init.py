@@ -222,18 +222,33 @@ def _features(look: Look, aside: list[str]) -> list[str]:
 
 
 def _tried(drafted: Draft, found: Table, settings: Settings) -> str:
-    """Return the YAML; where its rows cannot be split as suggested, with a split by hash, and why."""
+    """Return the YAML, after its rows were split as preprocess does it.
+
+    Where they cannot be split as suggested they are split by hash, and a comment says why; where preprocess refuses
+    them altogether, a comment says so.
+    """
     text = write_task(drafted)
-    if drafted.split.split["by"] == "hash":
-        return text
+    fault = _fault(text, found, settings)
+    if fault and drafted.split.split["by"] != "hash":
+        shares = {"train": 0.7, "valid": 0.15, "test": 0.15}
+        plain = SplitSuggestion({"by": "hash"} | shares, left_out=drafted.split.left_out)
+        why = f"split: {drafted.split.split} was tried: {fault}"
+        return _tried(replace(drafted, split=plain, remarks=[*drafted.remarks, why]), found, settings)
+    if fault:
+        return write_task(
+            replace(drafted, remarks=[*drafted.remarks, f"preprocess refuses the rows as they are: {fault}"])
+        )
+    return text
+
+
+def _fault(text: str, found: Table, settings: Settings) -> str:
+    """Return why preprocess refuses the rows of a task, or an empty text; a task without a feature is no task."""
+    task = Task.model_validate(yaml.safe_load(text))
     try:
-        task = Task.model_validate(yaml.safe_load(text))
         with tempfile.TemporaryDirectory(dir=settings.home) as place:
             preprocess.prepare(task, [replace(found, read=task.data.sources["data"].read)], Path(place))
-        return text
     except DataError as error:
-        why = f"split: {drafted.split.split} was tried: {error}"
-        plain = SplitSuggestion(
-            {"by": "hash", "train": 0.7, "valid": 0.15, "test": 0.15}, "", [], drafted.split.left_out
-        )
-        return write_task(replace(drafted, split=plain, remarks=[*drafted.remarks, why]))
+        if str(error).startswith("features:"):
+            raise
+        return str(error)
+    return ""
