@@ -192,7 +192,6 @@ def test_one_database_for_both_exits_1(say: Say, monkeypatch: pytest.MonkeyPatch
         (["train", "-c", "task.yaml", "--jobs", "1.5"], "Invalid value for '--jobs': '1.5' is not a whole number"),
         (["promote", "-c", "task.yaml", "--to", "prod"], "'prod' is not one of 'staging', 'production'"),
         (["serve", "-c", "task.yaml", "--port", "65536"], "Invalid value for '--port'"),
-        (["init", "rows.csv"], "Missing option '--target'"),
         (["score", "-c", "task.yaml", "--input", "rows.csv"], "Missing option '--output'"),
     ],
 )
@@ -324,6 +323,8 @@ def test_init_writes_a_task_that_check_finds_right(say: Say) -> None:
         ),
         (["sklearn://wine", "--target", "target", "--name", "my wine"], "ratchet: --name: string should match pattern"),
         (["rows.csv", "--target", "left"], "ratchet: data.sources.data: not found; tried rows.csv, data/rows.csv"),
+        (["sklearn://wine"], "ratchet: --target: which column is to be predicted? Did you mean --target target?"),
+        (["sqlite:///none.db"], "ratchet: data.sources.data: sqlite:///none.db: no such file"),
     ],
 )
 def test_init_says_in_one_line_why_it_cannot(say: Say, words: list[str], said: str) -> None:

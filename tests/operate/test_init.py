@@ -135,7 +135,8 @@ def test_a_column_named_like_an_id_that_repeats_is_none(write: Write) -> None:
 
 
 def test_dates_and_whole_numbers_with_few_values_are_pointed_out(write: Write) -> None:
-    text = draft(write(customers()), "left", Settings.from_env())
+    born = [str(date(1950, 1, 1) + timedelta(row * 7919 % 18_000)) for row in range(ROWS)]
+    text = draft(write(customers(joined=born)), "left", Settings.from_env())
     assert "# dates, which are no features: [joined]" in text
     task = drafted("customers.csv", "left", uncommented="categorical: ")
     assert task.features.categorical == ("kids",)

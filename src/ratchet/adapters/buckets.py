@@ -27,7 +27,7 @@ def fetch(uri: str, folder: Path, tried: list[str]) -> tuple[Part, ...]:
     from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
     from google.auth.exceptions import GoogleAuthError
 
-    bucket, path = urlsplit(uri).netloc, urlsplit(uri).path.removeprefix("/")
+    bucket, path = require_name(uri), urlsplit(uri).path.removeprefix("/")
     try:
         blobs, root = _objects(bucket, path)
         if not blobs:

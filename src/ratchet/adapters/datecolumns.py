@@ -64,7 +64,7 @@ def settle(db: duckdb.DuckDBPyConnection, data: Data, split: Split, tables: Sequ
             for name, kind in columns.items()
             if kind in ("DATE", "TIMESTAMP") and name not in table.read.dates and _is_needed(name, data, split)
         ]
-        if table.frame is not None or table.format != "delimited" or not guessed:
+        if not (table.is_delimited and guessed):
             continue
         attach(db, as_text(replace(table, read=table.read.model_copy(update={"dates": {}})), guessed, _raw(db, table)))
         forms = {}
@@ -99,7 +99,7 @@ def _check_named(db: duckdb.DuckDBPyConnection, table: Table) -> None:
     for name, form in table.read.dates.items():
         if name not in columns:
             raise UnreadDateError(f"{key}: no column {name!r}{did_you_mean(name, columns)}")
-        place = Place(key, name, table.name, has_na=table.frame is None and table.format == "delimited")
+        place = Place(key, name, table.name, has_na=table.is_delimited)
         dates.check(db, quoted(TEXT + table.name), _text(name), form, place)
 
 
@@ -142,8 +142,7 @@ def _place(data: Data, name: str, tables: Sequence[Table], db: duckdb.DuckDBPyCo
         kind = columns_of(db, source).get(name, "")
         if kind == "VARCHAR" or (kind and not data.query):
             table = next((each for each in tables if each.name == source), None)
-            is_delimited = table is not None and bool(table.files) and table.format == "delimited"
-            return Place("split.column", name, source, is_delimited)
+            return Place("split.column", name, source, table is not None and table.is_delimited)
     return Place("split.column", name)
 
 

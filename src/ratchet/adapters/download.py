@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 import urllib3
 
+from ratchet.adapters.warehouse import with_secrets
 from ratchet.errors import DataError
 
 ATTEMPTS = 4
@@ -19,14 +20,14 @@ CHUNK_BYTES = 1 << 20
 def fetch(uri: str, folder: Path, accepted: Sequence[str], tried: list[str]) -> tuple[Path, ...]:
     """Download the file into the folder, unless it is there; return its path, or () after adding to `tried`.
 
-    accepted: sha256 digests in hex; none means that any content will do.
-    Raises DataError if what came has another digest (the file is not kept).
+    uri: may name environment variables as `${NAME}`. accepted: sha256 digests in hex; none: any content will do.
+    Raises DataError if what came has another digest (the file is not kept), or a variable is not set.
     """
     target = folder / (PurePosixPath(unquote(urlsplit(uri).path)).name or "download")
     if target.is_file():
         return (target,)
     partial = target.with_name(f"{target.name}.part")
-    if problem := _attempt(uri, partial):
+    if problem := _attempt(with_secrets(uri, "data.sources"), partial):
         tried.append(f"{uri} ({problem})")
         return ()
     with partial.open("rb") as file:

@@ -76,7 +76,7 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool = Fals
     Raises DataError.
     """
     _attach(db, table, from_sample)
-    if table.read.dates and table.files and table.format == "delimited":
+    if table.read.dates and table.is_delimited:
         named = datecolumns.as_text(table, list(table.read.dates), list(datecolumns.columns_of(db, table.name)))
         _attach(db, named, from_sample)
     _compose(db, table.name)

@@ -41,6 +41,11 @@ class Table:
         """What the files are: parquet, json or delimited."""
         return FORMATS[lookup.ending(self.files[0].name)[0]]
 
+    @property
+    def is_delimited(self) -> bool:
+        """Whether the table is files of delimited text."""
+        return bool(self.files) and self.format == "delimited"
+
 
 def located(data: Data, settings: Settings, tell: Callable[[str], None]) -> list[Table]:
     """Return all sources of a task, found and checked; tell: what a query costs. Raises DataError as `locate` does."""

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pandas as pd
@@ -16,6 +17,9 @@ import pyarrow.parquet as pq
 
 from ratchet.adapters import database
 from ratchet.errors import DataError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 AT_ONCE = 20_000  # rows in memory
 # A cursor on the server; the query as it stands, in which % and : are what the database takes them for.
@@ -56,8 +60,7 @@ def query(uri: str, question: Question, folder: Path, place: str) -> Result:
 
     place: what an error names. Raises DataError.
     """
-    from sqlalchemy import create_engine
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+    from sqlalchemy.exc import SQLAlchemyError
 
     def parts() -> Iterator[pa.Table]:
         with engine.connect().execution_options(**HOW) as connection:  # nothing is committed: it only reads
@@ -70,10 +73,7 @@ def query(uri: str, question: Question, folder: Path, place: str) -> Result:
             for rows in answer.partitions(AT_ONCE):
                 yield pa.Table.from_pandas(pd.DataFrame.from_records(rows, columns=names, coerce_float=True))
 
-    try:
-        engine = create_engine(database.with_driver(with_secrets(uri, place)))
-    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
-        raise DataError(f"{place}: no database is reached by {uri}: {type(error).__name__}") from None
+    engine = open_engine(uri, place)
     try:
         return written(parts(), folder)
     except SQLAlchemyError as error:
@@ -84,6 +84,33 @@ def query(uri: str, question: Question, folder: Path, place: str) -> Result:
         raise DataError(f"{place}: a column holds no number, text or time; cast it in data.query: {reason}") from None
     finally:
         engine.dispose()
+
+
+def open_engine(uri: str, place: str) -> "Engine":
+    """Return SQLAlchemy's engine for an address; nothing is connected yet.
+
+    Args:
+        uri: The address, with `${NAME}` for an environment variable.
+        place: What an error names.
+
+    Raises:
+        DataError: If it is no address of a database, its driver is not installed, or an SQLite file is not there.
+    """
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    try:
+        engine = create_engine(database.with_driver(with_secrets(uri, place)))
+    except ImportError as error:
+        mend = f"pip install the package that brings {error.name}" if error.name else "install it"
+        raise DataError(f"{place}: {uri}: the driver of this database is not installed; {mend}") from None
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:  # their words may hold a part of the password
+        raise DataError(f"{place}: no database is reached by {uri}: {type(error).__name__}") from None
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    if file and file != ":memory:" and not file.startswith("file:") and not Path(file).is_file():
+        engine.dispose()  # SQLite would make an empty one
+        raise DataError(f"{place}: {uri}: no such file")
+    return engine
 
 
 def written(parts: Iterable[pa.Table], folder: Path) -> Result:

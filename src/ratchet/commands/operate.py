@@ -141,14 +141,17 @@ def status(as_json: bool, **options: Any) -> None:
 
 @click.command()
 @click.argument("source", metavar="DATA")
-@click.option("--target", required=True, metavar="COLUMN", help="The column to predict.")
+@click.option("--target", metavar="COLUMN", help="The column to predict; unset: the columns are listed.")
 @click.option("--name", metavar="NAME", help="Name of the task; unset: made from the data's name.")
 @click.option("--encoding", metavar="NAME", help="Encoding of a delimited file, such as cp949; unset: utf-8.")
 @click.option("--sep", metavar="TEXT", help="Separator of a delimited file; unset: seen.")
-def init(source: str, target: str, **options: str | None) -> None:
-    """Write a commented task to stdout, from a look at the data."""
+@click.option("--quote", metavar="TEXT", help='Quote character of a delimited file, "" for none; unset: seen.')
+@click.option("--table", metavar="NAME", help="A table of a database, to be read whole.")
+@click.option("--query", metavar="SQL", help="The rows by SQL: a database's own, or DuckDB's on the table `data`.")
+def init(source: str, target: str | None, name: str | None, **reading: str | None) -> None:
+    """Write a commented task to stdout, from a look at the data: a file, a folder, an address or a database."""
     from ratchet import console
     from ratchet.operate import init as operation
     from ratchet.settings import Settings
 
-    console.text(operation.draft(source, target, Settings.from_env(), **options))
+    console.text(operation.draft(source, target, Settings.from_env(), name, operation.Reading(**reading)))

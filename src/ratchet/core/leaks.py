@@ -15,10 +15,7 @@ PERFECT = 0.99995  # what is shown as 1.0000
 PERFECT_ROWS = 100  # rows (of the rarest class) from which a perfect score is no chance
 MAX_LEVELS, MIN_ROWS = 100, 10  # with more levels, or fewer rows in each or of a class, chance looks like a leak
 MAX_COLUMNS = 5  # of which a target may be put together
-LINE_COLUMNS, LINE_ROWS = (
-    100,
-    4_000,
-)  # that a straight line is laid through: those most alike the target, the first rows
+LINE_COLUMNS, LINE_ROWS = 100, 4_000  # of a straight line: the columns most like the target, the first rows
 ROWS_PER_COLUMN = 5  # with fewer a straight line through all columns fits anything
 MAX_MISSING = 0.05  # of the cells of a column that a target may be put together of
 PERFECT_METRICS = ("roc_auc", "r2")
@@ -46,6 +43,12 @@ class Leak:
         how = "alone predicts" if len(self.columns) == 1 else "together make up"
         return f"leak: {self.name} {how} the target ({self.strength:.3f}); is it known beforehand?"
 
+    def reason(self, target: str) -> str:
+        """Return why the columns are left out of a task, in a few words."""
+        if len(self.columns) == 1:
+            return f"leak: alone it tells {target} ({self.strength:.3f})"
+        return f"leak: {self.name} together make up {target}"
+
     def as_json(self) -> dict[str, Any]:
         """Return the finding as plain values."""
         return {**asdict(self), "columns": list(self.columns)}
@@ -71,7 +74,7 @@ def find_leaks(rows: pd.DataFrame, kinds: Mapping[str, str], target: np.ndarray,
     alone = [
         Leak((name,), strength)
         for name, feature in kinds.items()
-        if feature != "text" and (strength := _strength(rows[name], feature, target, kind)) >= LEAK_STRENGTH
+        if feature != "text" and (strength := measure_strength(rows[name], feature, target, kind)) >= LEAK_STRENGTH
     ]
     if alone or kind != "regression":
         return alone
@@ -139,14 +142,25 @@ def is_too_good(metric: str, figure: float, rows: int) -> bool:
     return metric in PERFECT_METRICS and figure >= PERFECT and rows >= PERFECT_ROWS
 
 
-def _strength(values: pd.Series, feature: str, target: np.ndarray, kind: Kind) -> float:
+def measure_strength(values: pd.Series, feature: str, target: np.ndarray, kind: Kind, cut: bool = True) -> float:
     """Return how well one column orders the target: AUC (of several classes, the hardest one's) or rank correlation.
 
     A column is ordered as it is and, by levels or by parts of equally many rows, by what the target is there: so a
     copy in other words is found, one of several classes that lie beside each other, and a value that is missing just
     where the class is.
+
+    Args:
+        values: The column, shape (n,).
+        feature: What it is: number or category.
+        target: Class index or value of each row, shape (n,).
+        kind: Kind of task.
+        cut: Whether a number of many levels is also cut into parts. That finds what has no order, and lets chance in,
+            which does not matter close to 1.
+
+    Returns:
+        From 0 to 1.
     """
-    parts = _parts(values, feature)
+    parts = _parts(values, feature, cut)
     if kind == "regression":
         ranks = pd.Series(target).rank().to_numpy(dtype=float)
         ordered = _rank_correlation(values.astype(float), ranks) if feature == "number" else 0.0
@@ -164,7 +178,7 @@ def _strength(values: pd.Series, feature: str, target: np.ndarray, kind: Kind) -
     return min(strengths) if strengths else 0.0
 
 
-def _parts(values: pd.Series, feature: str) -> np.ndarray | None:
+def _parts(values: pd.Series, feature: str, cut: bool) -> np.ndarray | None:
     """Return the level of each row, shape (n,), -1 where it is missing; a number of many levels is cut into parts.
 
     None where there are too few rows for the levels.
@@ -173,11 +187,11 @@ def _parts(values: pd.Series, feature: str) -> np.ndarray | None:
     codes: np.ndarray = pd.factorize(values)[0]
     if codes.max(initial=-1) < most:
         return codes
-    if feature != "number" or most < 2:
+    if not cut or feature != "number" or most < 2:
         return None
     ranks = values.astype(float).rank(method="average")
-    cut = np.floor((ranks - 1) / max(ranks.count(), 1) * most)
-    return np.asarray(cut.fillna(-1).to_numpy(dtype=int))
+    part = np.floor((ranks - 1) / max(ranks.count(), 1) * most)
+    return np.asarray(part.fillna(-1).to_numpy(dtype=int))
 
 
 def _correlation_ratio(parts: np.ndarray, ranks: np.ndarray) -> float:

@@ -1,171 +1,254 @@
-"""A first task from a look at the data: commented YAML that runs as it is and asks to be read."""
+"""A first task from a look at the data: commented YAML that runs as it is and asks to be read.
 
-import re
+What is looked for, and by which rules: `core/suggestions.py` and `core/suggested_split.py`.
+"""
+
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import yaml
 from pydantic import ValidationError
 
 from ratchet.adapters import files, profile, sources
 from ratchet.adapters.sources import Table
-from ratchet.config import SEARCH_METRIC, Data, HashSplit, Problem, Read, Source, Task
-from ratchet.core import checks
+from ratchet.adapters.sql import in_short, literal, quoted, run
+from ratchet.config import Data, HashSplit, Problem, Read, Source, Task, is_database
+from ratchet.core import checks, suggestions
+from ratchet.core.suggested_split import SplitSuggestion, suggest_split
+from ratchet.core.suggestions import Look
 from ratchet.errors import ConfigError, DataError
+from ratchet.operate.init_source import InitSource, name_of, resolve_source, set_environment
+from ratchet.operate.init_text import Draft, write_task
 from ratchet.settings import Settings
+from ratchet.steps import preprocess
 
-LONG_TEXT = 30  # characters, on average: a text to read rather than a name
-GATED = {"binary": ("roc_auc", 0.01), "multiclass": ("accuracy", 0.02), "regression": ("r2", 0.02)}
-YES = {"1", "1.0", "true", "t", "yes", "y", "positive", "ja", "j", "oui", "si", "sí", "sim", "예", "네", "はい", "是"}
 SEEN_ROWS = 10_000
-FEW_ROWS = 50  # fewer say nothing about which numbers are names
-CODES = 12  # whole numbers with so few values may be names
+TARGET_NAMES = ("target", "label", "class", "y", "outcome", "response", "churn", "default", "survived", "sentiment",
+                "status", "result", "price", "count", "cnt", "정답", "라벨", "목표")  # fmt: skip
+OPTIONS = ("name", "target", "encoding", "sep", "quote", "query")
+OPEN_QUOTE = "a quote is not closed"  # as a delimited file's reader says it
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one reading of the rows gave: what was seen, the target's values, and words for missing by column."""
+
+    look: Look
+    values: list[tuple[Any, int]]
+    classes: list[Any]
+    missing_words: dict[str, list[str]]
+    number_remarks: list[str]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the rows are read: as a delimited file is written, SQL that gives them, a table of a database."""
+
+    encoding: str | None = None
+    sep: str | None = None
+    quote: str | None = None
+    query: str | None = None
+    table: str | None = None
 
 
 def draft(
-    uri: str,
-    target: str,
-    settings: Settings,
-    name: str | None = None,
-    encoding: str | None = None,
-    sep: str | None = None,
+    uri: str, target: str | None, settings: Settings, name: str | None = None, reading: Reading = Reading()
 ) -> str:
     """Return the YAML of a task for the data, with comments on what was seen.
 
-    Raises DataError if the data cannot be read or hold no such column, ConfigError if the name is no task's name.
+    Args:
+        uri: Where the data are; see `resolve_source`.
+        target: The column to predict; None ends in an error that lists the columns.
+        settings: The environment.
+        name: Name of the task; unset: made from the address.
+        reading: How the rows are read.
+
+    Raises:
+        ConfigError: If an option is wrong or missing.
+        DataError: If the data cannot be read, hold no such column or nothing to learn from.
     """
-    name = name or _name(uri)
+    source = resolve_source(uri, settings, reading.query, reading.table)
+    named = {key: value for key in ("encoding", "sep", "quote") if (value := getattr(reading, key)) is not None}
+    with set_environment(source.environment):
+        try:
+            return _draft(source, target, settings, name or name_of(reading.table or uri), named)
+        except duckdb.Error as error:
+            raise DataError(f"{source.uri}: cannot be read: {in_short(error)}") from None
+
+
+def _draft(source: InitSource, target: str | None, settings: Settings, name: str, named: dict[str, Any]) -> str:
+    task = _task(source, "?" if target is None else target, name, named)
+    told: list[str] = []
+    (found,) = sources.located(task.data, settings, told.append)
+    if target is None:
+        raise ConfigError(_missing_target(_columns(found, task.data, settings)))
     try:
-        named = {key: value for key, value in (("encoding", encoding), ("sep", sep)) if value}
-        source = Source(uris=(uri,), read=Read.model_validate(named))
-        data = Data(sources={"data": source}, target=target)
-        target = data.target
-        task = Task(name=name, data=data, problem=Problem())
+        rows = _read(found, task, settings)
+    except DataError as error:
+        if OPEN_QUOTE not in str(error) or "quote" in named:
+            raise
+        with suppress(DataError):  # a text with an inch or half a quotation in it
+            return _draft(source, target, settings, name, named | {"quote": ""})
+        raise
+    words = sorted({word for found_words in rows.missing_words.values() for word in found_words})
+    is_text_file = found.is_delimited
+    if words and is_text_file:
+        named["na"] = [*Read().na, *words]
+        task = _task(source, target, name, named)
+        found = replace(found, read=task.data.sources["data"].read)
+        rows = _read(found, task, settings)
+    drafted = _suggest(source, found, task, rows, words if is_text_file else [])
+    drafted = replace(drafted, remarks=[*drafted.remarks, *told])
+    return _tried(drafted, found, settings)
+
+
+def _task(source: InitSource, target: str, name: str, named: dict[str, Any]) -> Task:
+    try:
+        given = Source(uris=(source.uri,), sha256=(source.sha256,) if source.sha256 else (), read=Read(**named))
+        data = Data(sources={"data": given}, query=source.query, target=target)
+        return Task(name=name, data=data, problem=Problem())
     except ValidationError as error:
         fault = error.errors()[0]
-        what = fault["msg"][0].lower() + fault["msg"][1:]
-        raise ConfigError(f"--{fault['loc'][0]}: {what}, not {fault['input']!r}") from None
-    table = sources.locate("data", data.sources["data"], settings)
-    with tempfile.TemporaryDirectory() as place:
-        rows = Path(place) / "rows.parquet"
-        with files.workspace(Path(place), [table]) as db:
-            kinds = files.gather(db, data, HashSplit(), rows)
-            _, values = files.keep_targets(db, target, rows)
-            described = profile.columns(db, rows, kinds)
-            total = profile.count(db, rows)
-            texts = [column for column, kind in kinds.items() if kind == "text" and column != target]
-            odd = checks.numbers_as_text(files.read_side(rows.parent, rows.stem, texts, SEEN_ROWS), texts)
+        option = next((f"--{part}" for part in reversed(fault["loc"]) if part in OPTIONS), source.uri)
+        what = fault["msg"].removeprefix("Value error, ")
+        shown = f", not {fault['input']!r}" if isinstance(fault["input"], str) else ""
+        raise ConfigError(f"{option}: {what[0].lower()}{what[1:]}{shown}") from None
+
+
+def _columns(found: Table, data: Data, settings: Settings) -> list[str]:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.home) as place, files.workspace(Path(place), [found], True) as db:
+        return list(files.attach_all(db, data, HashSplit()))
+
+
+def _missing_target(columns: list[str]) -> str:
+    plain = {column.casefold(): column for column in reversed(columns)}
+    named = [plain[word] for word in TARGET_NAMES if word in plain]
+    within = [column for column in columns for word in TARGET_NAMES[:6] if len(word) > 1 and word in column.casefold()]
+    guess = [*named, *within, columns[-1]][0]
+    listed = ", ".join(columns)
+    listed = listed if len(listed) <= 500 else f"{listed[:500]} …"
+    shown = guess if guess.replace("_", "").isalnum() else f'"{guess}"'
+    return f"--target: which column is to be predicted? Did you mean --target {shown}? The columns are {listed}"
+
+
+def _read(found: Table, task: Task, settings: Settings) -> Rows:
+    """Read and describe the rows."""
+    data = task.data
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.home) as place:
+        path = Path(place) / "rows.parquet"
+        with files.workspace(Path(place), [found]) as db:
+            kinds = files.gather(db, data, HashSplit(), path)
+            _, values = files.keep_targets(db, data.target, path)
+            kind, classes = checks.kind_of_target(task, values)
+            described = profile.columns(db, path, kinds)
+            total = profile.count(db, path)
             for entry in described:
-                entry["rows"] = total
-                entry["length"] = profile.length(db, rows, entry)
-    kind, classes = checks.kind_of_target(task, values)
-    lines = [
-        *_head(name, kind),
-        *_source(uri, table, named),
-        *_data(target, kind, values, described),
-        *_rest(kind, classes, target, described),
-        *(f"# {' '.join(finding.split())}" for finding in odd),
-    ]
-    return "\n".join(lines) + "\n"
+                entry |= {"rows": total, "length": profile.length(db, path, entry)}
+            texts = [name for name, of_column in kinds.items() if of_column == "text" and name != data.target]
+            words = {text: _missing_words(db, path, text) for text in texts}
+        sample = files.read_side(path.parent, path.stem, list(kinds), SEEN_ROWS)
+    answer = preprocess.encoded_target(sample[data.target], classes)
+    look = Look(data.target, kind, total, {entry["name"]: entry for entry in described}, sample, answer)
+    odd = checks.numbers_as_text(sample, texts)
+    return Rows(look, values, classes, {text: found for text, found in words.items() if found}, odd)
 
 
-def _name(uri: str) -> str:
-    last = PurePosixPath(uri.split("?", maxsplit=1)[0].rsplit("://", maxsplit=1)[-1]).name
-    plain = re.sub(r"[^A-Za-z0-9]+", "-", last.split(".")[0]).strip("-").lower()
-    return plain[:60] or "task"
+def _missing_words(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> list[str]:
+    column, table = quoted(name), f"read_parquet({literal(str(path))})"
+    number = f"try_cast(trim({column}) AS DOUBLE)"
+    numbers = run(db, f"SELECT count({number}) FROM {table}", "data").fetchall()[0][0]
+    if not numbers:
+        return []
+    most = suggestions.MAX_WORDS + 1
+    sql = f"SELECT {column}, count(*) FROM {table} WHERE {column} NOT NULL AND {number} IS NULL GROUP BY 1 LIMIT {most}"
+    return suggestions.words_for_missing(dict(run(db, sql, "data").fetchall()), numbers)
 
 
-def _word(value: Any) -> str:
-    """Return a scalar as YAML writes it on one line, also within a list, so that it is read back as it is."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ .-]*", value):
-        plain = yaml.safe_load(value)
-        return value if plain == value else f'"{value}"'
-    return yaml.safe_dump(
-        value, allow_unicode=True, default_style='"' if isinstance(value, str) else None, width=10_000
-    ).splitlines()[0]
-
-
-def _words(values: list[Any]) -> str:
-    return f"[{', '.join(map(_word, values))}]"
-
-
-def _head(name: str, kind: str) -> Iterator[str]:
-    yield "# yaml-language-server: $schema=task.schema.json"
-    yield "# Written by `ratchet init` from a look at the data. Read it, above all problem, collected and gates."
-    yield f"name: {_word(name)}"
-    yield "problem:"
-    yield '  question: ""                 # what is asked, in words'
-    yield f"  kind: {kind}"
-    yield "  # hypothesis: {text: ..., metric: ..., minimum: ...}     # what the model is expected to bring"
-    yield '  # rule: "COLUMN >= 2"        # the simple rule to beat; without one: the majority or the mean'
-
-
-def _source(uri: str, table: Table, named: dict[str, str]) -> Iterator[str]:
-    parts = [f"uris: [{_word(uri)}]"]
-    parts += [f"sha256: [{_word(table.digest)}]"] if table.files else []
-    parts += [f"read: {{{', '.join(f'{key}: {_word(value)}' for key, value in named.items())}}}"] if named else []
-    yield f"data:\n  sources: {{data: {{{', '.join(parts)}}}}}"
-
-
-def _data(target: str, kind: str, values: list[tuple[Any, int]], described: list[dict[str, Any]]) -> Iterator[str]:
-    yield "  # collected: {by: ..., period: ..., licence: ...}        # where the data come from"
-    yield f"  target: {_word(target)}"
-    if kind == "binary":
-        both = _words([value for value, _ in values])
-        yield f"  positive: {_word(_positive(values))}{' ' * 8}# of {both}; the probability is this one's"
-    ids = [e["name"] for e in described if _is_id(e, target)]
-    if ids:
-        yield f"  id: {_word(ids[0])}{' ' * 8}# a value of its own in each row"
-    dates = [e["name"] for e in described if e["kind"] == "date"]
-    if dates:
-        yield f"  # dates, which are no features: {_words(dates)}; see split: {{by: time, column: {_word(dates[0])}}}"
-
-
-def _positive(values: list[tuple[Any, int]]) -> Any:
-    """Return the value that says yes; where none does, the rarer one."""
-    for value, _ in values:
-        if str(value).strip().lower() in YES:
-            return value
-    return min(values, key=lambda pair: pair[1])[0]
-
-
-def _is_id(entry: dict[str, Any], target: str) -> bool:
-    if entry["name"] == target or entry["kind"] == "date" or entry["missing"]:
-        return False
-    named = re.search(r"(^|_|\b)(id|no|nr|key)s?$", entry["name"], re.IGNORECASE) or entry["name"].lower().endswith(
-        "id"
+def _suggest(source: InitSource, found: Table, task: Task, rows: Rows, words: list[str]) -> Draft:
+    """Decide what the task says, from what was seen."""
+    look = rows.look
+    id_name = suggestions.find_id(look)
+    ids = [id_name] if id_name else []
+    drop = suggestions.find_indexes(look, ids)
+    split = suggest_split(look, drop, id_name)
+    aside = [*ids, *drop, *split.left_out, *_of_split(split)]
+    texts = suggestions.find_texts(look, aside)
+    strengths = suggestions.find_strengths(look, [*aside, *texts])
+    leaks = suggestions.find_leaks(look, [*aside, *texts])
+    remarks = [*split.remarks]
+    useful = {name: value for name, value in strengths.items() if name not in leaks}
+    if leaks and not (useful or texts):
+        remarks += [f"{name}: {why}; is it known beforehand?" for name, why in leaks.items()]
+        leaks = {}
+    text = suggestions.choose_text(look, texts, useful)
+    if not (strengths or texts or _features(look, aside)):
+        raise DataError(f"{look.target}: the data hold no other column to learn from")
+    useful = {name: value for name, value in useful.items() if value}
+    if useful and not text:
+        remarks.append(
+            f"what tells {look.target} best alone: {suggestions.in_words(useful)}; is each known beforehand?"
+        )
+    remarks += suggestions.find_codes(look, [*aside, *leaks], bool(source.query))
+    remarks += suggestions.find_level_words(look, aside)
+    remarks += rows.number_remarks
+    return Draft(
+        task=task,
+        source=source,
+        digest=found.digest if len(found.files) == 1 and not is_database(source.uri) else "",
+        has_several_files=len(found.files) > 1,
+        look=look,
+        values=rows.values,
+        id_name=id_name,
+        drop={**drop, **split.left_out, **leaks},
+        split=split,
+        text=text,
+        missing_words=words,
+        remarks=remarks,
     )
-    return bool(named) and entry["distinct"] >= 0.95 * entry["rows"] and entry["length"] < LONG_TEXT
 
 
-def _rest(kind: str, classes: list[Any], target: str, described: list[dict[str, Any]]) -> Iterator[str]:
-    texts = [e["name"] for e in described if e["name"] != target and e["kind"] == "text" and e["length"] >= LONG_TEXT]
-    others = [e for e in described if e["name"] != target and e["name"] not in texts and not _is_id(e, target)]
-    yield "split: {by: hash, train: 0.7, valid: 0.15, test: 0.15}"
-    yield "features:"
-    if texts and len(others) <= 1:
-        yield f"  kind: text\n  text: {_word(texts[0])}"
-        if others:
-            yield f"  # not used: {_words([e['name'] for e in others])}; a task reads texts or a table"
-    else:
-        many = bool(described) and described[0]["rows"] >= FEW_ROWS
-        codes = [
-            e["name"] for e in others if many and e["kind"] == "number" and 3 <= e["distinct"] <= CODES and _whole(e)
-        ]
-        yield "  kind: tabular"
-        if codes:
-            yield f"  # whole numbers with few values; are they names?\n  # categorical: {_words(codes)}"
-    yield f"search:\n  trials: 40\n  timeout_s: 600\n  metric: {SEARCH_METRIC[kind]}"
-    if kind == "binary":
-        yield "decision: {cost: {false_positive: 1, false_negative: 1}}   # what wrong decisions cost"
-    yield "gates:\n  staging: [{beats: dummy}]"
-    metric, drop = GATED[kind]
-    yield f"  production: [{{beats: dummy}}, {{metric: {metric}, max_drop: {drop}}}]"
-    if not (others or texts):
-        raise DataError(f"{target}: the data hold no other column to learn from")
+def _of_split(split: SplitSuggestion) -> list[str]:
+    return [str(split.split["column"])] if "column" in split.split else []
 
 
-def _whole(entry: dict[str, Any]) -> bool:
-    return all(isinstance(entry[k], int | float) and float(entry[k]).is_integer() for k in ("minimum", "maximum"))
+def _features(look: Look, aside: list[str]) -> list[str]:
+    return [name for name in look.others(aside) if look.columns[name]["kind"] != "date"]
+
+
+def _tried(drafted: Draft, found: Table, settings: Settings) -> str:
+    """Return the YAML, after its rows were split as preprocess does it.
+
+    Where they cannot be split as suggested they are split by hash, and a comment says why; where preprocess refuses
+    them altogether, a comment says so.
+    """
+    text = write_task(drafted)
+    fault = _fault(text, found, settings)
+    if fault and drafted.split.split["by"] != "hash":
+        shares = {"train": 0.7, "valid": 0.15, "test": 0.15}
+        plain = SplitSuggestion({"by": "hash"} | shares, left_out=drafted.split.left_out)
+        why = f"split: {drafted.split.split} was tried: {fault}"
+        return _tried(replace(drafted, split=plain, remarks=[*drafted.remarks, why]), found, settings)
+    if fault:
+        return write_task(
+            replace(drafted, remarks=[*drafted.remarks, f"preprocess refuses the rows as they are: {fault}"])
+        )
+    return text
+
+
+def _fault(text: str, found: Table, settings: Settings) -> str:
+    """Return why preprocess refuses the rows of a task, or an empty text; a task without a feature is no task."""
+    task = Task.model_validate(yaml.safe_load(text))
+    try:
+        with tempfile.TemporaryDirectory(dir=settings.home) as place:
+            preprocess.prepare(task, [replace(found, read=task.data.sources["data"].read)], Path(place))
+    except DataError as error:
+        if str(error).startswith("features:"):
+            raise
+        return str(error)
+    return ""
