@@ -67,7 +67,8 @@ class Versions(RuleBasedStateMachine):
         os.environ.pop("MLFLOW_TRACKING_URI", None)  # which MLflow sets to the store before
         os.chdir(place)
         moving.copied(self.store, place)
-        self.at = moving.session(moving.task_in(place, approvals={"production": 1}))
+        self.config = moving.task_in(place, approvals={"production": 1})
+        self.at = moving.session(self.config)
         self.stages = {1: PRODUCTION}
         self.former: dict[int, int | None] = {1: None}  # of each champion, whom it was promoted over
         self.is_edited = False
@@ -139,6 +140,8 @@ class Versions(RuleBasedStateMachine):
             pass
         except RatchetError:
             assert goes_back and self.former[before] is None
+        if self.at.spool.fault:  # the kill came where the end of a refused command was sent: the next one is anew
+            self.at = moving.session(self.config)
         (now,) = moving.in_production(self.at)
         assert now in {before, self.former[before] if goes_back else number}
         assert reconcile.reconcile(self.at, "look") == [], "the next command mends it"
