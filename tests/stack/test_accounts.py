@@ -15,6 +15,7 @@ from ratchet.adapters import tracking, trialruns
 from ratchet.adapters.records import STEP
 from ratchet.operate.stack import Stack
 from ratchet.settings import Settings
+from tests import moving
 from tests.conftest import Told
 from tests.end_to_end.commands import environment, run
 
@@ -111,6 +112,58 @@ def test_a_role_does_what_it_may_and_is_told_what_it_may_not(
     assert re.search(refusal, told.err), told.err
     assert "Traceback" not in told.err
     assert "password of" not in told.out + told.err
+
+
+def test_an_approval_counts_from_another_account_and_from_no_name_in_the_environment(
+    task: Path, on_stack: Stack, ratchet: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "team.yaml"
+    said = yaml.safe_load(task.read_text(encoding="utf-8"))
+    config.write_text(yaml.safe_dump(said | {"approvals": {"production": 1}}), encoding="utf-8")
+
+    def by(account: str, *words: object) -> Told:
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", account)
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", f"password of {account}")
+        monkeypatch.setenv("RATCHET_DATABASE_URL", on_stack.database_url("ratchet_promoter"))
+        return ratchet(*words)
+
+    assert by("scientist", "evaluate", "-c", config, "--seed", 21).code == 0
+    waits = by("promoter", "promote", "-c", config, "--seed", 21, "--json")
+    assert waits.code == 1
+    assert "approvals 0 of 1" in waits.json["error"]
+    number = int(re.search(r"version (\d+)", waits.json["error"])[1])  # type: ignore[index]
+    approve = ("approve", number, "-c", config, "--comment", "read the card")
+    monkeypatch.setenv("LOGNAME", "anna")
+    own = by("scientist", *approve)
+    assert own.code == 1
+    assert f"version {number}: was trained by scientist, or nobody knows by whom" in own.err
+    assert "approvals that count now: 1 of 1" in by("half a promoter", *approve).out
+    assert by("promoter", "promote", "-c", config, "--seed", 21).code == 0
+    done = [entry for entry in ratchet("ledger", "--json").json["entries"] if entry["version"] == number]
+    assert [entry["account"] for entry in done if entry["action"] == "approve"] == ["half a promoter"]
+
+
+def test_without_accounts_people_are_told_apart_by_roles_of_their_own(
+    stack: Stack, workplace: Path, ratchet: Callable[..., Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = stack.cluster.url("ratchet", "postgres", stack.cluster.password)
+    with closing(psycopg2.connect(admin)) as connection, connection, connection.cursor() as cursor:
+        for role in ("ada", "bob"):
+            cursor.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'of {role}' IN ROLE ratchet_promoter")
+    monkeypatch.setenv("RATCHET_LEDGER_KEY", stack.environment()["RATCHET_LEDGER_KEY"])
+    config = moving.task_in(workplace, name="roles", approvals={"production": 1})
+
+    def by(role: str, *words: object) -> Told:
+        address = stack.cluster.url("ratchet", role, f"of {role}") if role in ("ada", "bob") else None
+        monkeypatch.setenv("RATCHET_DATABASE_URL", address or stack.database_url(role))
+        return ratchet(*words)
+
+    assert "approvals 0 of 1" in by("ada", "run", "-c", config).err
+    approve = ("approve", 1, "-c", config, "--comment", "read the card")
+    assert "version 1: was trained by ada, or nobody knows by whom" in by("ada", *approve).err
+    assert "unverified, so it does not count" in by("ratchet_promoter", *approve).out
+    assert "approvals that count now: 1 of 1" in by("bob", *approve).out
+    assert by("ada", "promote", "-c", config).code == 0
 
 
 def test_a_trial_that_is_there_twice_is_put_aside_by_who_may_not_delete_it(

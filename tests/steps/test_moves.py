@@ -68,7 +68,8 @@ class Versions(RuleBasedStateMachine):
         os.environ.pop("MLFLOW_TRACKING_URI", None)  # which MLflow sets to the store before
         os.chdir(place)
         moving.copied(self.store, place)
-        self.at = moving.session(moving.task_in(place, approvals={"production": 1}))
+        self.config = moving.task_in(place, approvals={"production": 1})
+        self.at = moving.session(self.config)
         self.stages = {1: PRODUCTION}
         self.former: dict[int, int | None] = {1: None}  # of each champion, whom it was promoted over
         self.withdrawn = set[int]()  # the versions that were withdrawn, and are not asked for by number since
@@ -174,6 +175,8 @@ class Versions(RuleBasedStateMachine):
         except RatchetError:
             assert way != "promote"
             assert before is None if way == "withdraw" else (after is None or after in self.withdrawn)
+        if self.at.spool.fault:  # the kill came where the end of a refused command was sent: the next one is anew
+            self.at = moving.session(self.config)
         now = next(iter(moving.in_production(self.at)), None)
         assert now in {before, after}
         assert reconcile.reconcile(self.at, "look") == [], "the next command mends it"
