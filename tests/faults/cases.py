@@ -79,6 +79,11 @@ TABLE = [
     Case("a cell that a spreadsheet would run", r"rows", table(city=_every("=1+2", lambda i: "Seoul", 3)), code=0),
     Case("numbers and words in one column", r"age: 9\d% of the texts are numbers, 'old' is not", table(age=_every("old", lambda i: 20 + i % 50, 30)),
          code=0),
+    Case("amounts with currency signs", r"income: 100% of the texts are numbers; read\.numbers: \{income: \"1,234\.56\"\} reads",
+         table(income=[f'"${i % 7 + 1},{i % 90 + 100}.50"' for i in range(ROWS)]), code=0),
+    Case("a cell that is no amount", r"data\.sources\.rows\.read\.numbers\.city: 'Seoul' is not written as 1,234\.56", csv(), data(
+        sources={"rows": {"uris": ["data.csv"], "read": {"numbers": {"city": "1,234.56"}}}})),
+    Case("ids of 20 digits", r"id: holds whole numbers beyond 2\^53", table(id=[str(10**19 + i) for i in range(ROWS)]), code=0),
     Case("dates out of range", r"rows", table(city=_every("2023-13-45", lambda i: "2023-01-02", 30)), code=0),
     Case("numbers with thousands separators", r"income: 100% of the texts are numbers, '\d,\d{3}' has separators in it; write replace", table(
         income=[f'"{1 + i % 9},{100 + i}"' for i in range(ROWS)]), code=0),

@@ -7,13 +7,14 @@ import io
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import duckdb
 
-from ratchet.adapters import partitions
+from ratchet.adapters import columns, partitions
 from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import file_list, in_short, literal, quoted
 from ratchet.errors import DataError
@@ -22,7 +23,8 @@ NO_KEYS = "hive_partitioning = false"  # else a folder KEY=VALUE above the file 
 QUOTE, SEPARATORS = '"', ",;\t|"
 DUCKDB_TYPES = partitions.NAMED
 READ_AS = {"BIGINT": "VARCHAR", "DOUBLE": "VARCHAR", "DATE": "TIMESTAMP"}  # so that no cell is cut before it is seen
-WRITTEN = {"BIGINT": "-?(0|[1-9][0-9]{0,17})", "DOUBLE": "-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?"}
+# Wider whole numbers are for a look at all rows, which tells names from amounts.
+WRITTEN = {"BIGINT": "-?(0|[1-9][0-9]{0,14})", "DOUBLE": "-?(0|[1-9][0-9]{0,14})([.][0-9]+)?([eE][+-]?[0-9]+)?"}
 SEEN_ROWS = 50_000
 LINE_BYTES, LONGEST_LINE_BYTES = 2_000_000, 64_000_000
 MEND = "; name its read.sep, read.quote or read.encoding"
@@ -39,12 +41,19 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> No
         _check_header(table, file)
     _check_parts(table)
     files = file_list(table.files)
-    is_plain = len(table.files) == 1 and not (table.read.types or table.partitions)
+    is_plain = len(table.files) == 1 and not (table.read.types or table.read.numbers or table.partitions)
     if from_sample and is_plain and _attach_seen(db, table, files):
         return
+    _attach_all(db, table, {})
+    columns.keep_wide_as_text(db, table, partial(_attach_all, db, table))
+
+
+def _attach_all(db: duckdb.DuckDBPyConnection, table: Table, types: Mapping[str, str]) -> None:
+    """Create the view with types that hold for all rows; types: those that are not to be seen."""
+    files = file_list(table.files)
     for longest in (LINE_BYTES, LONGEST_LINE_BYTES):
         all_rows = f"sample_size = -1, {_longest(longest)}{partitions.filename(table)}"
-        reader = f"read_csv({files}{options(table)}, {all_rows})"
+        reader = f"read_csv({files}{options(table, types)}, {all_rows})"
         try:
             db.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
             found = len(db.execute(f"DESCRIBE {quoted(table.name)}").fetchall())
@@ -52,18 +61,15 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> No
             if "Maximum line size" in str(error) and longest == LINE_BYTES:
                 continue
             raise DataError(_fault(table, _reason(db, table, files) or in_short(error))) from None
-        if (
-            found - bool(table.partitions) == 1
-            and len(_header(table, table.files[0])[1]) > 1
-            and (reason := _reason(db, table, files))
-        ):
+        is_unsplit = found - bool(table.partitions) == 1 and len(_header(table, table.files[0])[1]) > 1
+        if is_unsplit and (reason := _reason(db, table, files)):
             raise DataError(_fault(table, reason))
         return
 
 
 def _attach_seen(db: duckdb.DuckDBPyConnection, table: Table, files: str) -> bool:
     """Create the view with the types of the first rows; return whether DuckDB could tell them."""
-    name = f"sniff_csv({files.strip('[]')}{options(table)}, sample_size = {SEEN_ROWS})"
+    name = f"sniff_csv({files.strip('[]')}{options(table, {})}, sample_size = {SEEN_ROWS})"
     try:
         columns = "list_transform(Columns, lambda c: c.name), list_transform(Columns, lambda c: c.type)"
         asked = f"SELECT {columns}, Delimiter, Quote, Escape, DateFormat, TimestampFormat FROM {name}"
@@ -108,7 +114,7 @@ def _guarded(column: str, kind: str) -> str:
     return column
 
 
-def options(table: Table) -> str:
+def options(table: Table, types: Mapping[str, str]) -> str:
     """The options of read_csv; `store_rejects` is off, so that a row it cannot read is an error, not a loss."""
     read = table.read
     chosen = [
@@ -126,10 +132,12 @@ def options(table: Table) -> str:
         chosen.append(f"delim = {literal(read.sep)}")
     if read.quote == "":
         chosen.append("escape = ''")
-    keys = set(table.partitions[0]) if table.partitions else set()
-    if own := {name: kind for name, kind in read.types.items() if name not in keys}:
-        types = ", ".join(f"{literal(name)}: {literal(DUCKDB_TYPES[kind])}" for name, kind in own.items())
-        chosen.append(f"types = {{{types}}}")
+    named = {name: DUCKDB_TYPES[kind] for name, kind in read.types.items()} | dict.fromkeys(read.numbers, "VARCHAR")
+    named.update(types)
+    header = {_composed(name.strip()): name.strip() for name in _header(table, table.files[0])[1]}
+    # Columns that are not there are told by `columns.check_named`.
+    if own := {header[name]: kind for name, kind in named.items() if name in header}:
+        chosen.append(f"types = {{{', '.join(f'{literal(name)}: {literal(kind)}' for name, kind in own.items())}}}")
     return "".join(f", {option}" for option in chosen)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ratchet.adapters import delimited, partitions
+from ratchet.adapters import columns, delimited, partitions
 from ratchet.adapters.sides import GROUP, SIDE, SIDES, SOURCE, joined, key_columns, side_of
 from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import escape_pattern, in_short, literal, parquet, quoted, replace_view, run
@@ -73,6 +73,7 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool = Fals
 
     Raises DataError.
     """
+    columns.clear_notes(db, table)
     if table.frame is not None:
         db.register(table.name, table.frame)
         return
@@ -88,6 +89,7 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool = Fals
             raise DataError(f"data.sources.{table.name}: {fault}") from None
     _compose(db, table.name)
     partitions.add_columns(db, table)
+    columns.adapt(db, table)
 
 
 def _compose(db: duckdb.DuckDBPyConnection, name: str) -> None:

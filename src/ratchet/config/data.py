@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from ratchet.config.base import NOT_BOOL, Column, Fraction, Section
+from ratchet.config.numbers import Form
 
 
 class Read(Section):
@@ -16,6 +17,11 @@ class Read(Section):
     encoding: str = Field("utf-8", description="Encoding, by its Python name (cp949, euc-kr, latin-1).")
     na: tuple[str, ...] = Field(("", "NA", "NaN", "null"), description="Cells that mean missing.")
     types: dict[str, Literal["number", "text", "date"]] = Field({}, description="Types that are not seen right.")
+    numbers: dict[str, Form] = Field(
+        {},
+        description="Columns of numbers written for people: how 1234.56 is written in each, as in {price: '1.234,56'}."
+        " A blank stands for any kind of blank; currencies and percent signs are left out; (12) and 12- are negative.",
+    )
 
 
 DATABASES = ("postgresql", "postgres", "mysql", "mariadb", "sqlite", "oracle", "mssql", "bigquery")
@@ -47,9 +53,9 @@ class Source(Section):
     uris: tuple[Annotated[str, AfterValidator(_without_password)], ...] = Field(
         min_length=1,
         description="Where the table is; the first that is there is taken. A bare file name is looked up in the folders"
-        " of RATCHET_DATA; also file:///PATH, gs://BUCKET/PATH, https://, sklearn://NAME, synthetic://NAME. A name, file"
-        " or gs address may be a folder or a pattern (`*`, `?`, `[12]`, `**` for any number of folders): files of one"
-        " format; folders KEY=VALUE below it become columns. A database that answers data.query: postgresql://HOST/NAME"
+        " of RATCHET_DATA; also file:///PATH, gs://BUCKET/PATH, https://, sklearn://NAME, synthetic://NAME. A name,"
+        " file or gs address may be a folder or a pattern (`*`, `?`, `[12]`, `**` for any number of folders): files of"
+        " one format; folders KEY=VALUE below it become columns. A database that answers data.query: postgresql://HOST/NAME"
         " or another address of SQLAlchemy, bigquery://PROJECT. ${NAME} stands for an environment variable.",
     )
     sha256: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = Field(

@@ -1,6 +1,5 @@
 """What is wrong or odd about the data: errors stop preprocess, findings are shown and logged."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,14 +16,6 @@ LEAK_AUC = 0.995
 LEAK_LEVELS, LEAK_ROWS = 100, 10  # with more levels, or fewer rows in each or of a class, chance looks like a leak
 MANY_MISSING = 0.5
 MANY_CODES = 0.02
-MOSTLY = 0.5
-# How people write numbers, by pattern: what is said of them. Of equally many the first is meant.
-WRITTEN = {
-    r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?": "has separators in it; write replace({name}, ',', '')::DOUBLE in data.query",
-    r"[-+]?(\d{1,3}(\.\d{3})+|\d+),\d+": "has a decimal comma; write"
-    " replace(replace({name}, '.', ''), ',', '.')::DOUBLE in data.query",
-    r"[-+]?\d+(\.\d+)?\s*%": "has a percent sign; write replace({name}, '%', '')::DOUBLE in data.query",
-}
 
 
 def kind_of_target(task: Task, values: Sequence[tuple[Any, int]]) -> tuple[Kind, list[Any]]:
@@ -131,36 +122,6 @@ def codes(rows: pd.DataFrame) -> list[str]:
                 f" {levels[counts.argmax()]:g}; a code for missing?"
             )
     return found
-
-
-def numbers_as_text(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """Return a sentence for each column of texts of which most are numbers.
-
-    rows: a sample; names: the columns of texts.
-    """
-    found = []
-    for name in names:
-        texts = rows[name].dropna().astype(str)
-        plain = pd.to_numeric(texts, errors="coerce").notna()
-        written = {form: texts.str.fullmatch(form) & ~plain for form in WRITTEN}
-        form = max(written, key=lambda form: int(written[form].sum()))
-        share = (plain | written[form]).mean()
-        if not len(texts) or share < MOSTLY:
-            continue
-        if written[form].any():
-            odd, mend = texts[written[form]].iloc[0], WRITTEN[form].format(name=_in_sql(name))
-        elif not plain.all():
-            odd, mend = texts[~plain].iloc[0], f"is not; put it into read.na if it means missing, else name {name} in"
-            mend += " features.categorical"
-        else:
-            odd, mend = texts.iloc[0], f"is text here; read.types: {{{name}: number}} reads numbers"
-        found.append(f"{name}: {share:.0%} of the texts are numbers, {odd[:40]!r} {mend}")
-    return found
-
-
-def _in_sql(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return name if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) else f'"{escaped}"'
 
 
 def leaks(rows: pd.DataFrame, kinds: Mapping[str, str], target: np.ndarray, kind: Kind) -> list[str]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ratchet.adapters import files, profile, sources
 from ratchet.adapters.sources import Table
 from ratchet.config import SEARCH_METRIC, Data, HashSplit, Problem, Read, Source, Task
-from ratchet.core import checks
+from ratchet.core import amounts, checks
 from ratchet.errors import ConfigError, DataError
 from ratchet.settings import Settings
 
@@ -56,7 +56,7 @@ def draft(
             described = profile.columns(db, rows, kinds)
             total = profile.count(db, rows)
             texts = [column for column, kind in kinds.items() if kind == "text" and column != target]
-            odd = checks.numbers_as_text(files.read_side(rows.parent, rows.stem, texts, SEEN_ROWS), texts)
+            odd = amounts.numbers_as_text(files.read_side(rows.parent, rows.stem, texts, SEEN_ROWS), texts)
             for entry in described:
                 entry["rows"] = total
                 entry["length"] = profile.length(db, rows, entry)
