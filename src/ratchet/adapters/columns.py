@@ -6,7 +6,7 @@ import duckdb
 
 from ratchet.adapters.partitions import NAMED
 from ratchet.adapters.sources import Table
-from ratchet.adapters.sql import literal, quoted, replace_view
+from ratchet.adapters.sql import literal, quoted, replace_view, run
 from ratchet.config import numbers
 from ratchet.errors import DataError, did_you_mean
 
@@ -78,11 +78,15 @@ def adapt(db: duckdb.DuckDBPyConnection, table: Table) -> None:
 
 def find_wide(db: duckdb.DuckDBPyConnection, table: Table, columns: Mapping[str, str]) -> list[str]:
     """Return the columns of whole numbers of which one is beyond 2^53, unless their type is named."""
-    whole = [name for name, kind in columns.items() if kind.startswith(WHOLE) and name not in table.read.types]
+    whole = [
+        name
+        for name, kind in columns.items()
+        if kind.startswith(WHOLE) and not kind.endswith("]") and name not in table.read.types
+    ]
     if not whole:
         return []
     tests = [f"max(abs({quoted(name)}::DOUBLE)) >= {EXACT} AND {_is_whole(name, columns[name])}" for name in whole]
-    found = db.execute(f"SELECT {', '.join(tests)} FROM {quoted(table.name)}").fetchall()[0]
+    found = run(db, f"SELECT {', '.join(tests)} FROM {quoted(table.name)}", f"data.sources.{table.name}").fetchall()[0]
     return [name for name, is_wide in zip(whole, found, strict=True) if is_wide]
 
 
@@ -99,13 +103,13 @@ def keep_wide_as_text(db: duckdb.DuckDBPyConnection, table: Table, create: Calla
     if not seen:
         return
     tests = [f"coalesce(max(abs({quoted(name)}::DOUBLE)) >= {EXACT}, false)" for name in seen]
-    found = db.execute(f"SELECT {', '.join(tests)} FROM {quoted(table.name)}").fetchall()[0]
+    found = run(db, f"SELECT {', '.join(tests)} FROM {quoted(table.name)}", f"data.sources.{table.name}").fetchall()[0]
     wide = [name for name, is_wide in zip(seen, found, strict=True) if is_wide]
     if not wide:
         return
     create(dict.fromkeys(wide, "VARCHAR"))
     tests = [f"bool_and(regexp_full_match({quoted(name)}, ' *[+-]?[0-9]+ *'))" for name in wide]
-    found = db.execute(f"SELECT {', '.join(tests)} FROM {quoted(table.name)}").fetchall()[0]
+    found = run(db, f"SELECT {', '.join(tests)} FROM {quoted(table.name)}", f"data.sources.{table.name}").fetchall()[0]
     names = [name for name, is_whole in zip(wide, found, strict=True) if is_whole]
     if names != wide:
         create(dict.fromkeys(names, "VARCHAR"))

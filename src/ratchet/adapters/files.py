@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ratchet.adapters import columns, delimited, partitions
+from ratchet.adapters import columns, delimited, jsonfiles, partitions, parts
 from ratchet.adapters.sides import GROUP, SIDE, SIDES, SOURCE, joined, key_columns, side_of
 from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import escape_pattern, in_short, literal, parquet, quoted, replace_view, run
@@ -78,7 +78,9 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool = Fals
         db.register(table.name, table.frame)
         return
     if table.format == "delimited":
-        delimited.attach(db, table, from_sample)
+        table = delimited.attach(db, table, from_sample)
+    elif table.format == "json":
+        jsonfiles.attach(db, table)
     else:
         # By name: without it the first part decides, and a 1.5 in the second is cut to the first one's whole number.
         reader = parquet(table.files, ", union_by_name = true" + partitions.filename(table))
@@ -87,6 +89,7 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool = Fals
         except duckdb.Error as error:
             fault = f"{table.origin} cannot be read: {in_short(error)}"
             raise DataError(f"data.sources.{table.name}: {fault}") from None
+        parts.note_differences(db, table)
     _compose(db, table.name)
     partitions.add_columns(db, table)
     columns.adapt(db, table)
@@ -104,9 +107,10 @@ def _compose(db: duckdb.DuckDBPyConnection, name: str) -> None:
 def gather(
     db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path, tables: Sequence[Table] = ()
 ) -> dict[str, str]:
-    """Write all rows, each with its side, to one Parquet file; return the columns' kinds: number, text or date.
+    """Write all rows, each with its side, to one Parquet file; return the columns' kinds.
 
-    Numbers become DOUBLE and truth values text; the target keeps its own type. tables: those that were attached by a
+    The kinds are number, text, date and nested: a list or a record, which becomes its text. Numbers become DOUBLE and
+    truth values text; the target keeps its own type. tables: those that were attached by a
     sample of their rows; they are attached again by all of them where the sample did not tell the types.
     """
     try:
@@ -123,7 +127,9 @@ def _gather(db: duckdb.DuckDBPyConnection, data: Data, split: Split, rows: Path)
     columns = attach_all(db, data, split)
     for place, name in _named_columns(data, split):
         if name not in columns:
-            hint = did_you_mean(name, columns) or f"; the columns are {', '.join(columns)}"[:300]
+            hint = did_you_mean(name, columns) or f"; the columns are {', '.join(columns)}"[:300] + delimited.headless(
+                columns
+            )
             raise DataError(f"{place}: no column {name!r}{hint}")
     given = set(columns) - {SOURCE} if isinstance(split, SourceSplit) else columns
     if reserved := sorted(name for name in given if name.lower().startswith("ratchet_")):
@@ -196,8 +202,8 @@ def _named_columns(data: Data, split: Split) -> Iterator[tuple[str, str]]:
 
 
 def _kind(duckdb_type: str) -> str:
-    if duckdb_type.endswith("]"):  # a list
-        return "text"
+    if duckdb_type.endswith("]") or duckdb_type.startswith(("STRUCT", "MAP", "UNION", "JSON")):
+        return "nested"
     if duckdb_type.startswith(NUMBERS):
         return "number"
     return "date" if duckdb_type.startswith(("DATE", "TIME")) else "text"
@@ -214,7 +220,7 @@ def _cast(name: str, duckdb_type: str, keep: bool) -> str:
     inexact = kind == "number" and duckdb_type.startswith(("DECIMAL", "HUGEINT", "UHUGEINT"))
     if inexact or (kind == "number" and not keep):
         return f"{value}::DOUBLE AS {quoted(name)}"
-    if kind == "text" and duckdb_type != "VARCHAR":
+    if kind in ("text", "nested") and duckdb_type != "VARCHAR":
         return f"{value}::VARCHAR AS {quoted(name)}"
     return f"{value} AS {quoted(name)}"
 

@@ -1,5 +1,6 @@
 """What is wrong or odd about the data: errors stop preprocess, findings are shown and logged."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ LEAK_AUC = 0.995
 LEAK_LEVELS, LEAK_ROWS = 100, 10  # with more levels, or fewer rows in each or of a class, chance looks like a leak
 MANY_MISSING = 0.5
 MANY_CODES = 0.02
+# An index without a name, as DuckDB, pandas, R's readers and pandas' Parquet call it.
+NAMELESS = re.compile(r"column0+|Unnamed: 0(\.\d+)?|\.\.\.1|__index_level_0__")
+INDEX_ROWS = 20  # fewer may count by chance
 
 
 def kind_of_target(task: Task, values: Sequence[tuple[Any, int]]) -> tuple[Kind, list[Any]]:
@@ -99,6 +103,41 @@ def findings(task: Task, profile: Sequence[Mapping[str, Any]], counts: Mapping[s
     ]
     thin = [entry for entry in profile if MANY_MISSING < entry["missing"] < 1]
     return found + [f"{entry['name']}: {entry['missing']:.0%} of the values are missing" for entry in thin]
+
+
+def index_of_rows(profile: Sequence[Mapping[str, Any]], rows: int) -> str:
+    """Return why the first column is an index that was written with the rows; empty if it is none.
+
+    Args:
+        profile: name, minimum, maximum and distinct of each column.
+        rows: how many the source holds.
+    """
+    first = profile[0]
+    if NAMELESS.fullmatch(first["name"]):
+        return "has no name in the file: an index that was written with the rows"
+    low, high = first["minimum"], first["maximum"]
+    if first["kind"] != "number" or low not in (0, 1) or rows < INDEX_ROWS:
+        return ""
+    counts = high - low == rows - 1 and first["distinct"] > 0.9 * (rows - 1)  # which is estimated
+    return "counts the rows: an index that was written with them" if counts and not first["missing"] else ""
+
+
+def padded_texts(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Return a sentence if all texts of some columns begin with a blank, as where a comma and a blank separate cells.
+
+    Args:
+        rows: a sample.
+        names: the columns of texts.
+    """
+    texts = {name: rows[name].dropna().astype(str) for name in names}
+    padded = [name for name, cells in texts.items() if len(cells) and cells.str.startswith(" ").all()]
+    if not padded:
+        return []
+    return [f'{padded[0]}: each text begins with a blank{_and_more(padded)}; read.sep: ", " leaves it out']
+
+
+def _and_more(names: Sequence[str]) -> str:
+    return f", as in {len(names) - 1} other columns" if len(names) > 1 else ""
 
 
 def codes(rows: pd.DataFrame) -> list[str]:

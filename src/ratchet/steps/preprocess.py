@@ -25,9 +25,13 @@ CODE = (
     "adapters/columns.py",
     "adapters/delimited.py",
     "adapters/files.py",
+    "adapters/jsonfiles.py",
+    "adapters/lineends.py",
     "adapters/lookup.py",
     "adapters/partitions.py",
+    "adapters/parts.py",
     "adapters/profile.py",
+    "adapters/sheets.py",
     "adapters/sides.py",
     "adapters/sources.py",
     "adapters/sql.py",
@@ -142,6 +146,7 @@ def _gather(
     total = profile.count(db, rows)
     for entry in described:
         entry["rows"] = total
+    described[0]["is_index"] = checks.index_of_rows(described, total + missing)
     plan = features.plan(task, described)
     raw = sorted({*plan.kinds, *features.formula_columns(plan.formulas)})
     sides = files.write_sides(db, rows, splits)
@@ -172,6 +177,8 @@ def _gather(
     seen = files.read_side(splits, "train", list(dict.fromkeys(wanted)), SAMPLE_ROWS)
     about["findings"] += checks.codes(seen[[name for name, kind in plan.kinds.items() if kind == "number"]])
     about["findings"] += amounts.numbers_as_text(seen, texts)
+    if any(table.files and table.format == "delimited" for table in tables):
+        about["findings"] += checks.padded_texts(seen, texts)
     _look_closer(task, about, seen)
     return about, described
 
