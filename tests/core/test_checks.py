@@ -1,5 +1,6 @@
 import datetime
 
+import pandas as pd
 import pytest
 
 from ratchet.config import Task
@@ -143,3 +144,28 @@ def test_data_of_unknown_origin_are_a_finding():
 
 def test_no_rows_at_all_are_no_fault_of_the_findings():
     assert findings(rows=0, missing_targets=5) == ["5 rows have no target and were left out"]
+
+
+def entry(name: str = "a", kind: str = "number", low: float = 0, high: float = 99, **more) -> dict:
+    return {"name": name, "kind": kind, "minimum": low, "maximum": high, "distinct": 98, "missing": 0.0, **more}
+
+
+@pytest.mark.parametrize("name", ["column0", "column00", "Unnamed: 0", "...1", "__index_level_0__"])
+def test_a_first_column_without_a_name_is_an_index(name):
+    assert "has no name" in checks.index_of_rows([entry(name, high=7), entry()], 100)
+
+
+@pytest.mark.parametrize(("first", "is_one"), [
+    (entry(), True), (entry("X", low=1, high=100), True), (entry(high=98), False), (entry(low=5, high=104), False),
+    (entry(distinct=50), False), (entry(missing=0.1), False), (entry(kind="text", low="0", high="99"), False),
+])  # fmt: skip
+def test_a_first_column_that_counts_the_rows_is_an_index(first, is_one):
+    assert bool(checks.index_of_rows([first, entry("b")], 100)) is is_one
+
+
+def test_texts_that_all_begin_with_a_blank_name_the_separator():
+    rows = pd.DataFrame({"a": [" x", " y", None], "b": [" x", "y", "z"], "c": [" 1", " 2", " 3"]})
+    assert checks.padded_texts(rows, ["a", "b", "c"]) == [
+        'a: each text begins with a blank, as in 1 other columns; read.sep: ", " leaves it out'
+    ]
+    assert checks.padded_texts(rows, ["b"]) == []

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import openpyxl
+
 from tests.faults.case import ROWS, Case, columns, csv, data, query, table
 from tests.faults.counts import times
 from tests.faults.machine import MACHINE
@@ -29,6 +31,13 @@ def _unlike_parts(place: Path) -> None:
 def _partitioned(place: Path) -> None:
     (place / "parts" / "city=Seoul").mkdir(parents=True)
     (place / "parts" / "city=Seoul" / "rows.csv").write_bytes(csv())
+
+
+def _two_sheets(place: Path) -> None:
+    workbook = openpyxl.Workbook()
+    workbook.active.title = "Notes"
+    workbook.create_sheet("Rows")
+    workbook.save(place / "data.xlsx")
 
 
 def _every(value: Any, other: Callable[[int], Any], step: int) -> list[Any]:
@@ -65,8 +74,18 @@ FILES = [
         sources={"rows": {"uris": ["empty"]}}), prepare=lambda place: (place / "empty").mkdir()),
     Case("a folder that is also a column", r"'city' is a folder city=… of parts and a column of its files", csv(), data(
         sources={"rows": {"uris": ["parts"]}}), prepare=_partitioned),
-    Case("an ending that nothing reads", r"no reader for \.xlsx", csv(), data(
-        sources={"rows": {"uris": ["data.xlsx"]}}), prepare=lambda place: (place / "data.xlsx").touch()),
+    Case("lines that end in two ways", r"lines end in different ways", csv().replace(b"\n", b"\r\n", 1), code=0),
+    Case("a file without a header", r"read: \{header: false, names: \[", csv().split(b"\n", 1)[1]),
+    Case("names for too few columns", r"line 1 has 5 cells, read\.names has 2", csv().split(b"\n", 1)[1], data(
+        sources={"rows": {"uris": ["data.csv"], "read": {"header": False, "names": ["id", "y"]}}})),
+    Case("an ending that nothing reads", r"no reader for \.xls;.*save it as", csv(), data(
+        sources={"rows": {"uris": ["data.xls"]}}), prepare=lambda place: (place / "data.xls").touch()),
+    Case("a workbook that is none", r"data\.xlsx: damaged", csv(), data(
+        sources={"rows": {"uris": ["data.xlsx"]}}), prepare=lambda place: (place / "data.xlsx").write_bytes(b"PK") and None),
+    Case("a workbook of several sheets", r"has several sheets \('Notes', 'Rows'\); name one", csv(), data(
+        sources={"rows": {"uris": ["data.xlsx"]}}), prepare=_two_sheets),
+    Case("a line that is no JSON", r"data\.jsonl: line 2: no JSON", csv(), data(sources={"rows": {"uris": ["data.jsonl"]}}),
+         prepare=lambda place: (place / "data.jsonl").write_text('{"y": 1}\n{"y": }\n') and None),
 ]  # fmt: skip
 TABLE = [
     Case("two columns of one name", r"column 'age' stands twice", csv().replace(b"income", b"age", 1)),
@@ -79,6 +98,13 @@ TABLE = [
     Case("a cell that a spreadsheet would run", r"rows", table(city=_every("=1+2", lambda i: "Seoul", 3)), code=0),
     Case("numbers and words in one column", r"age: 9\d% of the texts are numbers, 'old' is not", table(age=_every("old", lambda i: 20 + i % 50, 30)),
          code=0),
+    Case("amounts with currency signs", r"income: 100% of the texts are numbers; read\.numbers: \{income: \"1,234\.56\"\} reads",
+         table(income=[f'"${i % 7 + 1},{i % 90 + 100}.50"' for i in range(ROWS)]), code=0),
+    Case("a cell that is no amount", r"data\.sources\.rows\.read\.numbers\.city: 'Seoul' is not written as 1,234\.56", csv(), data(
+        sources={"rows": {"uris": ["data.csv"], "read": {"numbers": {"city": "1,234.56"}}}})),
+    Case("ids of 20 digits", r"id: holds whole numbers beyond 2\^53", table(id=[str(10**19 + i) for i in range(ROWS)]), code=0),
+    Case("an index without a name", r"column0 is not used: has no name in the file", lambda: b"".join(
+        (b"" if i == 0 else b"%d" % i) + b"," + line for i, line in enumerate(csv().splitlines(keepends=True))), code=0),
     Case("dates out of range", r"rows", table(city=_every("2023-13-45", lambda i: "2023-01-02", 30)), code=0),
     Case("numbers with thousands separators", r"income: 100% of the texts are numbers, '\d,\d{3}' has separators in it; write replace", table(
         income=[f'"{1 + i % 9},{100 + i}"' for i in range(ROWS)]), code=0),

@@ -2,18 +2,17 @@
 
 import codecs
 import csv
-import gzip
 import io
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 import duckdb
 
-from ratchet.adapters import partitions
+from ratchet.adapters import columns, lineends, partitions
 from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import file_list, in_short, literal, quoted
 from ratchet.errors import DataError
@@ -22,14 +21,17 @@ NO_KEYS = "hive_partitioning = false"  # else a folder KEY=VALUE above the file 
 QUOTE, SEPARATORS = '"', ",;\t|"
 DUCKDB_TYPES = partitions.NAMED
 READ_AS = {"BIGINT": "VARCHAR", "DOUBLE": "VARCHAR", "DATE": "TIMESTAMP"}  # so that no cell is cut before it is seen
-WRITTEN = {"BIGINT": "-?(0|[1-9][0-9]{0,17})", "DOUBLE": "-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?"}
+# Wider whole numbers are for a look at all rows, which tells names from amounts.
+WRITTEN = {"BIGINT": "-?(0|[1-9][0-9]{0,14})", "DOUBLE": "-?(0|[1-9][0-9]{0,14})([.][0-9]+)?([eE][+-]?[0-9]+)?"}
 SEEN_ROWS = 50_000
 LINE_BYTES, LONGEST_LINE_BYTES = 2_000_000, 64_000_000
 MEND = "; name its read.sep, read.quote or read.encoding"
 
 
-def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> None:
-    """Create the view of a delimited table.
+def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> Table:
+    """Create the view of a delimited table; return the table that it reads.
+
+    A file whose lines end in different ways, which DuckDB refuses, is read from a copy with one kind of them.
 
     from_sample: the types are those of the first SEEN_ROWS rows, which is fast; a later cell of another type, which
     DuckDB would cut to that one, is then an error, and the caller attaches the table again by all of its rows.
@@ -37,15 +39,33 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> No
     """
     for file in table.files:
         _check_header(table, file)
-    _check_parts(table)
+    if _check_parts(table):
+        columns.add_note(
+            db, table, f"data.sources.{table.name}: names of columns differ in case between files; taken as one"
+        )
     files = file_list(table.files)
     only_texts = all(kind == "text" for kind in table.read.types.values())
-    is_plain = len(table.files) == 1 and only_texts and not table.partitions
+    is_plain = len(table.files) == 1 and only_texts and not (table.read.numbers or table.partitions)
     if from_sample and is_plain and _attach_seen(db, table, files):
-        return
+        return table
+    try:
+        _attach_all(db, table, {})
+    except DataError:
+        copied = lineends.with_one_kind(db, table)
+        if copied is None:
+            raise
+        table = copied
+        _attach_all(db, table, {})
+    columns.keep_wide_as_text(db, table, partial(_attach_all, db, table))
+    return table
+
+
+def _attach_all(db: duckdb.DuckDBPyConnection, table: Table, types: Mapping[str, str]) -> None:
+    """Create the view with types that hold for all rows; types: those that are not to be seen."""
+    files = file_list(table.files)
     for longest in (LINE_BYTES, LONGEST_LINE_BYTES):
         all_rows = f"sample_size = -1, {_longest(longest)}{partitions.filename(table)}"
-        reader = f"read_csv({files}{options(table)}, {all_rows})"
+        reader = f"read_csv({files}{options(table, types)}, {all_rows})"
         try:
             db.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
             found = len(db.execute(f"DESCRIBE {quoted(table.name)}").fetchall())
@@ -53,18 +73,15 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> No
             if "Maximum line size" in str(error) and longest == LINE_BYTES:
                 continue
             raise DataError(_fault(table, _reason(db, table, files) or in_short(error))) from None
-        if (
-            found - bool(table.partitions) == 1
-            and len(_header(table, table.files[0])[1]) > 1
-            and (reason := _reason(db, table, files))
-        ):
+        is_unsplit = found - bool(table.partitions) == 1 and len(_header(table, table.files[0])[1]) > 1
+        if is_unsplit and (reason := _reason(db, table, files)):
             raise DataError(_fault(table, reason))
         return
 
 
 def _attach_seen(db: duckdb.DuckDBPyConnection, table: Table, files: str) -> bool:
     """Create the view with the types of the first rows; return whether DuckDB could tell them."""
-    name = f"sniff_csv({files.strip('[]')}{options(table)}, sample_size = {SEEN_ROWS})"
+    name = f"sniff_csv({files.strip('[]')}{options(table, {})}, sample_size = {SEEN_ROWS})"
     try:
         columns = "list_transform(Columns, lambda c: c.name), list_transform(Columns, lambda c: c.type)"
         asked = f"SELECT {columns}, Delimiter, Quote, Escape, DateFormat, TimestampFormat FROM {name}"
@@ -72,7 +89,7 @@ def _attach_seen(db: duckdb.DuckDBPyConnection, table: Table, files: str) -> boo
     except duckdb.Error:
         return False
     sep, quote, escape, date, time = ("" if part in (None, "(empty)", "None") else part for part in dialect)
-    given = f"{NO_KEYS}, auto_detect = false, header = true, delim = {literal(sep)}, quote = {literal(quote)}"
+    given = _dialect(table, sep, quote)
     given += f", escape = {literal(escape)}, nullstr = [{', '.join(literal(cell) for cell in table.read.na)}]"
     given += f", timestampformat = {literal(time or date)}" if time or date else ""
     read = ", ".join(f"{literal(n)}: {literal(READ_AS.get(kind, kind))}" for n, kind in zip(names, types, strict=True))
@@ -85,6 +102,12 @@ def _attach_seen(db: duckdb.DuckDBPyConnection, table: Table, files: str) -> boo
     shown = ", ".join(_guarded(quoted(n), kind) for n, kind in zip(names, types, strict=True))
     db.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS SELECT {shown} FROM {reader}")
     return len(names) > 1 or len(_header(table, table.files[0])[1]) == 1
+
+
+def _dialect(table: Table, sep: str, quote: str) -> str:
+    """The options of a reader that sees nothing by itself."""
+    header = f"header = {str(table.read.header).lower()}"
+    return f"{NO_KEYS}, auto_detect = false, {header}, delim = {literal(sep)}, quote = {literal(quote)}"
 
 
 def _without_value(db: duckdb.DuckDBPyConnection, rows: str, names: Sequence[str]) -> set[str]:
@@ -109,13 +132,13 @@ def _guarded(column: str, kind: str) -> str:
     return column
 
 
-def options(table: Table) -> str:
+def options(table: Table, types: Mapping[str, str]) -> str:
     """The options of read_csv; `store_rejects` is off, so that a row it cannot read is an error, not a loss."""
     read = table.read
     chosen = [
         NO_KEYS,
         f"nullstr = [{', '.join(literal(cell) for cell in read.na)}]",
-        "header = true",
+        f"header = {str(read.header).lower()}",
         # What DuckDB sees by itself here can lose rows: lines that begin with #, cells that begin with '.
         "comment = ''",
         "skip = 0",
@@ -125,12 +148,18 @@ def options(table: Table) -> str:
     ]
     if read.sep is not None:
         chosen.append(f"delim = {literal(read.sep)}")
+    if not read.header:
+        chosen.append(f"names = [{', '.join(map(literal, read.names))}]")
     if read.quote == "":
         chosen.append("escape = ''")
-    keys = set(table.partitions[0]) if table.partitions else set()
-    if own := {name: kind for name, kind in read.types.items() if name not in keys}:
-        types = ", ".join(f"{literal(name)}: {literal(DUCKDB_TYPES[kind])}" for name, kind in own.items())
-        chosen.append(f"types = {{{types}}}")
+    if _check_parts(table):
+        chosen.append("union_by_name = true")  # else names that differ in case are no column of the others
+    named = {name: DUCKDB_TYPES[kind] for name, kind in read.types.items()} | dict.fromkeys(read.numbers, "VARCHAR")
+    named.update(types)
+    header = {_composed(name.strip()): name.strip() for name in _header(table, table.files[0])[1]}
+    # Columns that are not there are told by `columns.check_named`.
+    if own := {header[name]: kind for name, kind in named.items() if name in header}:
+        chosen.append(f"types = {{{', '.join(f'{literal(name)}: {literal(kind)}' for name, kind in own.items())}}}")
     return "".join(f", {option}" for option in chosen)
 
 
@@ -148,6 +177,8 @@ def _check_header(table: Table, file: Path) -> None:
         if raw.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise DataError(f"{place}: begins as UTF-16 does; give it read.encoding: utf-16")
     names = _header(table, file)[1]
+    if not table.read.header and (cells := _first_line(table, file)[1]) and len(cells) != len(names):
+        raise DataError(f"{place}: line 1 has {len(cells)} cells, read.names has {len(names)}; name all columns")
     if missing := [name for name in names if name and name in table.read.na]:
         raise DataError(
             f"{place}: column {missing[0]!r} has a name that read.na reads as missing; rename it, or give a read.na"
@@ -157,20 +188,34 @@ def _check_header(table: Table, file: Path) -> None:
     if twice := [name for name in names if seen[name.casefold()] > 1]:
         told = f"column {twice[0]!r} stands twice"
         told += f" (as {twice[1]!r} too: case does not tell names apart)" if twice[1] != twice[0] else ""
-        raise DataError(f"{place}: {told}; give each column a name of its own")
+        raise DataError(f"{place}: {told}; give each column a name of its own{headless(names)}")
 
 
-def _check_parts(table: Table) -> None:
-    """Refuse parts whose columns have other names, or the same ones in another form of Unicode."""
+def headless(names: Iterable[str]) -> str:
+    """Return what is added to an error about names that look like cells; empty where they do not."""
+    looks = any(re.fullmatch(r"[-+]?[\d.,]*\d", name) for name in names)
+    return "; a file without a header: read: {header: false, names: [one, two, …]}" if looks else ""
+
+
+def _check_parts(table: Table) -> bool:
+    """Refuse parts whose columns have other names, or the same ones in another form of Unicode.
+
+    Return whether names differ in case, which does not tell them apart.
+    """
     first = table.files[0]
-    names = _header(table, first)[1]
+    names, differ = _header(table, first)[1], False
     for file in table.files[1:]:
         own = _header(table, file)[1]
-        if names and own and (odd := [name for name in (*own, *names) if name not in own or name not in names]):
+        if not names or not own or own == names:
+            continue
+        folded, own_folded = {name.casefold() for name in names}, {name.casefold() for name in own}
+        if odd := [name for name in (*own, *names) if (name.casefold() in folded) != (name.casefold() in own_folded)]:
             has, lacks = (file, first) if odd[0] in own else (first, file)
             form = " (it is there in another form of Unicode)" if _composed(odd[0]) in map(_composed, odd[1:]) else ""
             told = f"column {odd[0]!r} of {has.name} is not in {lacks.name}{form}"
             raise DataError(f"data.sources.{table.name}: {told}; give all parts the same columns")
+        differ |= set(own) != set(names)
+    return differ
 
 
 def _composed(name: str) -> str:
@@ -178,11 +223,16 @@ def _composed(name: str) -> str:
 
 
 def _header(table: Table, file: Path) -> tuple[str, list[str]]:
-    """Return the separator, given or the likeliest, and the names in the first line; none if it cannot be read."""
+    """Return the separator, given or the likeliest, and the names of the columns; none if they cannot be read."""
+    sep, cells = _first_line(table, file)
+    return sep, cells if table.read.header else list(table.read.names)
+
+
+def _first_line(table: Table, file: Path) -> tuple[str, list[str]]:
     read = table.read
     quote = QUOTE if read.quote is None else read.quote
     try:
-        with _opened(file) as raw:
+        with lineends.open_bytes(file) as raw:
             text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
             first = text.readline(LINE_BYTES)
             sep = read.sep or max(SEPARATORS, key=first.count)
@@ -196,10 +246,6 @@ def _header(table: Table, file: Path) -> tuple[str, list[str]]:
         return read.sep or ",", []  # DuckDB says what is wrong
 
 
-def _opened(file: Path) -> IO[bytes]:
-    return gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]
-
-
 def _reason(db: duckdb.DuckDBPyConnection, table: Table, files: str) -> str:
     """Read everything as text, as the header says, and return the first fault with its line; empty if there is none."""
     sep, names = _header(table, table.files[0])
@@ -207,7 +253,7 @@ def _reason(db: duckdb.DuckDBPyConnection, table: Table, files: str) -> str:
         return ""
     shape = ", ".join(f"{literal(name or f'column {place}')}: 'VARCHAR'" for place, name in enumerate(names))
     quote = QUOTE if table.read.quote is None else table.read.quote
-    given = f"{NO_KEYS}, auto_detect = false, header = true, delim = {literal(sep)}, quote = {literal(quote)}"
+    given = _dialect(table, sep, quote)
     escape = f"escape = {literal(quote)}, {_longest(LONGEST_LINE_BYTES)}"
     try:
         db.execute(f"SELECT count(*) FROM read_csv({files}, {given}, {escape}, columns = {{{shape}}})")

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ratchet.adapters import datecolumns, delimited, partitions
+from ratchet.adapters import columns, datecolumns, delimited, jsonfiles, partitions, parts
 from ratchet.adapters.dates import UnreadDateError
 from ratchet.adapters.sides import GROUP, SIDE, SIDES, SOURCE, joined, key_columns, side_of
 from ratchet.adapters.sources import Table
@@ -75,30 +75,38 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool = Fals
 
     Raises DataError.
     """
-    _attach(db, table, from_sample)
-    if table.read.dates and table.is_delimited:
-        named = datecolumns.as_text(table, list(table.read.dates), list(datecolumns.columns_of(db, table.name)))
-        _attach(db, named, from_sample)
-    _compose(db, table.name)
-    partitions.add_columns(db, table)
+    columns.clear_notes(db, table)
+    if table.frame is not None:
+        db.register(table.name, table.frame)
+    else:
+        files = _attach_files(db, table, from_sample)
+        _compose(db, table.name)
+        partitions.add_columns(db, files)
+        columns.adapt(db, files)
     if table.read.dates:
         datecolumns.apply(db, table.name, table.read.dates)
 
 
-def _attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> None:
-    if table.frame is not None:
-        db.register(table.name, table.frame)
-        return
+def _attach_files(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> Table:
+    """Create the view of a table that lies in files; return the table that it reads."""
     if table.format == "delimited":
-        delimited.attach(db, table, from_sample)
-    else:
-        # By name: without it the first part decides, and a 1.5 in the second is cut to the first one's whole number.
-        reader = parquet(table.files, ", union_by_name = true" + partitions.filename(table))
-        try:
-            db.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
-        except duckdb.Error as error:
-            fault = f"{table.origin} cannot be read: {in_short(error)}"
-            raise DataError(f"data.sources.{table.name}: {fault}") from None
+        read = delimited.attach(db, table, from_sample)
+        if not table.read.dates:
+            return read
+        names = list(datecolumns.columns_of(db, table.name))
+        return delimited.attach(db, datecolumns.as_text(table, list(table.read.dates), names), from_sample)
+    if table.format == "json":
+        jsonfiles.attach(db, table)
+        return table
+    # By name: without it the first part decides, and a 1.5 in the second is cut to the first one's whole number.
+    reader = parquet(table.files, ", union_by_name = true" + partitions.filename(table))
+    try:
+        db.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
+    except duckdb.Error as error:
+        fault = f"{table.origin} cannot be read: {in_short(error)}"
+        raise DataError(f"data.sources.{table.name}: {fault}") from None
+    parts.note_differences(db, table)
+    return table
 
 
 def _compose(db: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -118,9 +126,10 @@ def gather(
     tables: Sequence[Table] = (),
     tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, str]:
-    """Write all rows, each with its side, to one Parquet file; return the columns' kinds: number, text or date.
+    """Write all rows, each with its side, to one Parquet file; return the columns' kinds.
 
-    Numbers become DOUBLE and truth values text; the target keeps its own type. tables: those that were attached by a
+    The kinds are number, text, date and nested: a list or a record, which becomes its text. Numbers become DOUBLE and
+    truth values text; the target keeps its own type. tables: those that were attached by a
     sample of their rows; they are attached again by all of them where the sample did not tell the types. tell: gets a
     sentence on how a text was read.
     """
@@ -152,7 +161,9 @@ def _gather(
         tell(f"{split.column}: its text is read as dates of the form {form}")
     for place, name in _named_columns(data, split):
         if name not in columns:
-            hint = did_you_mean(name, columns) or f"; the columns are {', '.join(columns)}"[:300]
+            hint = did_you_mean(name, columns) or f"; the columns are {', '.join(columns)}"[:300] + delimited.headless(
+                columns
+            )
             raise DataError(f"{place}: no column {name!r}{hint}")
     given = set(columns) - {SOURCE} if isinstance(split, SourceSplit) else columns
     if reserved := sorted(name for name in given if name.lower().startswith("ratchet_")):
@@ -225,8 +236,8 @@ def _named_columns(data: Data, split: Split) -> Iterator[tuple[str, str]]:
 
 
 def _kind(duckdb_type: str) -> str:
-    if duckdb_type.endswith("]"):  # a list
-        return "text"
+    if duckdb_type.endswith("]") or duckdb_type.startswith(("STRUCT", "MAP", "UNION", "JSON")):
+        return "nested"
     if duckdb_type.startswith(NUMBERS):
         return "number"
     return "date" if duckdb_type.startswith(("DATE", "TIME")) else "text"
@@ -243,7 +254,7 @@ def _cast(name: str, duckdb_type: str, keep: bool) -> str:
     inexact = kind == "number" and duckdb_type.startswith(("DECIMAL", "HUGEINT", "UHUGEINT"))
     if inexact or (kind == "number" and not keep):
         return f"{value}::DOUBLE AS {quoted(name)}"
-    if kind == "text" and duckdb_type != "VARCHAR":
+    if kind in ("text", "nested") and duckdb_type != "VARCHAR":
         return f"{value}::VARCHAR AS {quoted(name)}"
     return f"{value} AS {quoted(name)}"
 

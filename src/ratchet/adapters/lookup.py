@@ -12,6 +12,8 @@ from ratchet.errors import DataError
 FORMATS = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".data"), "delimited"),
     ".parquet": "parquet",
+    **dict.fromkeys((".xlsx", ".xlsm"), "sheet"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "json"),
 }
 PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 MISSING = ("__HIVE_DEFAULT_PARTITION__", "")  # what Hive and Spark write for a missing key

@@ -142,6 +142,14 @@ def _checked(name: str, uri: str, parts: Sequence[Part], source: Source, setting
     whole = digests[0] if len(parts) == 1 and not named else _digest("".join([*digests, *named]))
     read = source.read
     files = [unpack.readable(part.path, digest, read, settings) for part, digest in zip(parts, digests, strict=True)]
+    formats = {FORMATS[lookup.ending(file.name)[0]] for file in files}
+    if len(formats) > 1:
+        listed = ", ".join(sorted(formats))
+        raise DataError(
+            f"data.sources.{name}: {uri}: stands for files of several formats ({listed}); name those of one"
+        )
+    if unpack.format_of(parts[0].path) == "sheet":
+        read = read.model_copy(update={"sep": ",", "quote": None})  # as the copy is written
     return Table(name, uri, whole, read, tuple(files), partitions=partitions)
 
 

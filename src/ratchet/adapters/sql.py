@@ -59,7 +59,9 @@ def run(db: duckdb.DuckDBPyConnection, sql: str, place: str) -> duckdb.DuckDBPyC
     except duckdb.OutOfMemoryException as error:
         raise DataError(f"{place}: too little memory or disk: {in_short(error)}") from None
     except duckdb.Error as error:
-        raise DataError(f"{place}: {in_short(error)}") from None
+        text = in_short(error)
+        own = text.partition("Error: data.sources.")[2]  # what a cell is not, in our own words
+        raise DataError(f"data.sources.{own}" if own else f"{place}: {text}") from None
 
 
 def replace_view(db: duckdb.DuckDBPyConnection, name: str, columns: str) -> None:

@@ -3,19 +3,24 @@
 import bz2
 import codecs
 import gzip
+import hashlib
 import io
+import json
 import lzma
 import os
 import shutil
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
 
+from ratchet.adapters import sheets
 from ratchet.adapters.lookup import FORMATS, PACKED, ending
 from ratchet.config import Read
 from ratchet.errors import DataError
@@ -38,14 +43,12 @@ def readable(path: Path, digest: str, read: Read, settings: Settings) -> Path:
     Raises:
         DataError: no reader for the name, an unknown encoding, a damaged file.
     """
-    kind, packing = ending(path.name)
-    if packing == ".zip":
-        kind = ending(_only_member(path))[0]
+    kind, packing = _kind(path)
     if kind not in FORMATS:
         raise DataError(f"{path}: no reader for {kind or 'a name without an ending'}; one of {', '.join(FORMATS)}"
-                        f" (also {', '.join(PACKED)})")  # fmt: skip
+                        f" (also {', '.join(PACKED)}); save it as one of them")  # fmt: skip
     is_text = FORMATS[kind] in TEXTS
-    if not packing and not is_text:
+    if not packing and FORMATS[kind] == "parquet":
         return path
     if (
         is_text
@@ -54,16 +57,47 @@ def readable(path: Path, digest: str, read: Read, settings: Settings) -> Path:
         and _is_utf8(read.encoding, path)
     ):
         return path
-    copy = settings.home / "cache" / f"{digest[:16]}-{read.encoding if is_text else 'bytes'}{kind}"
+    encoding = read.encoding if is_text else None
+    if not is_text and FORMATS[kind] == "sheet":
+        named = hashlib.sha256(json.dumps([read.sheet, read.names, read.na]).encode()).hexdigest()[:8]
+        return _made(settings.home / "cache" / f"{digest[:16]}-{named}.csv", partial(_copy_sheet, path, packing, read))
+    return _made(
+        settings.home / "cache" / f"{digest[:16]}-{encoding or 'bytes'}{kind}", partial(_copy, path, packing, encoding)
+    )
+
+
+def format_of(path: Path) -> str:
+    """Return the format of a file that has a reader, also of one in an archive: parquet, sheet, json or delimited."""
+    return FORMATS[_kind(path)[0]]
+
+
+def _kind(path: Path) -> tuple[str, str]:
+    kind, packing = ending(path.name)
+    return ending(_only_member(path))[0] if packing == ".zip" else kind, packing
+
+
+def _made(copy: Path, make: Callable[[Path], None]) -> Path:
+    """Return the copy, made beside it and renamed once it is whole, unless it is there."""
     if not copy.exists():
         copy.parent.mkdir(parents=True, exist_ok=True)
-        partial = copy.with_suffix(f".{os.getpid()}.part")
+        partial_copy = copy.with_suffix(f".{os.getpid()}.part")
         try:
-            _copy(path, packing, read.encoding if is_text else None, partial)
-            partial.replace(copy)
+            make(partial_copy)
+            partial_copy.replace(copy)
         finally:
-            partial.unlink(missing_ok=True)
+            partial_copy.unlink(missing_ok=True)
     return copy
+
+
+def _copy_sheet(path: Path, packing: str, read: Read, target: Path) -> None:
+    """Write a sheet of a workbook as delimited text."""
+    if not packing:
+        sheets.write_csv(path, path, read, target)
+        return
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        workbook = Path(folder) / "workbook.xlsx"
+        _copy(path, packing, None, workbook)
+        sheets.write_csv(workbook, path, read, target)
 
 
 def _is_utf8(encoding: str, path: Path) -> bool:

@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -71,7 +72,7 @@ def query(uri: str, question: Question, folder: Path, place: str) -> Result:
                 raise DataError(f"data.query: column {twice!r} comes twice; give one of them another name with AS")
             yield pa.table({name: pa.array([], pa.null()) for name in names})  # a query without rows has columns
             for rows in answer.partitions(AT_ONCE):
-                yield pa.Table.from_pandas(pd.DataFrame.from_records(rows, columns=names, coerce_float=True))
+                yield _typed(pd.DataFrame.from_records(rows, columns=names), uri)
 
     engine = open_engine(uri, place)
     try:
@@ -80,8 +81,7 @@ def query(uri: str, question: Question, folder: Path, place: str) -> Result:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0][:300]
         raise DataError(f"{place}: {uri}: {reason}") from None
     except pa.ArrowException as error:
-        reason = str(error).splitlines()[0][:200]
-        raise DataError(f"{place}: a column holds no number, text or time; cast it in data.query: {reason}") from None
+        raise DataError(f"{place}: {uri}: {str(error).splitlines()[0][:200]}") from None
     finally:
         engine.dispose()
 
@@ -113,6 +113,42 @@ def open_engine(uri: str, place: str) -> "Engine":
     return engine
 
 
+def _typed(rows: pd.DataFrame, uri: str) -> pa.Table:
+    """Return rows as a table; decimals stay decimals, so that keys of 20 digits stay apart.
+
+    Raises:
+        DataError: a column holds what no type fits, such as a range; it names the column.
+    """
+    cells = {}
+    for name in rows:
+        try:
+            cells[name] = _as_array(rows[name])
+        except (pa.ArrowException, TypeError, OverflowError):
+            kinds = sorted({type(value).__name__ for value in rows[name] if value is not None})
+            raise DataError(
+                f"data.query: {uri}: column {name!r} holds {' and '.join(kinds)}, which is no number, text or time;"
+                " cast it there to one, or leave it out"
+            ) from None
+    return pa.table(cells)
+
+
+def _as_array(values: pd.Series) -> pa.Array:
+    try:
+        cells = pa.Array.from_pandas(values)
+    except OverflowError:  # a whole number beyond 64 bits
+        cells = pa.Array.from_pandas(values.map(lambda value: Decimal(value) if isinstance(value, int) else value))
+    if pa.types.is_nested(cells.type) or pa.types.is_binary(cells.type) or pa.types.is_duration(cells.type):
+        raise TypeError(cells.type)
+    return cells
+
+
+def _stored(kind: pa.DataType) -> pa.DataType:
+    """Return the type under which a column is kept: DuckDB takes decimals of more than 38 digits for doubles."""
+    if kind == pa.null() or (pa.types.is_decimal256(kind) and not kind.scale):
+        return pa.string()
+    return pa.float64() if pa.types.is_decimal256(kind) else kind
+
+
 def written(parts: Iterable[pa.Table], folder: Path) -> Result:
     """Write tables of the same columns to one Parquet file, whose types hold for all of them.
 
@@ -129,7 +165,7 @@ def written(parts: Iterable[pa.Table], folder: Path) -> Result:
             files.append(Path(place) / f"{len(files)}.arrow")
             with pa.OSFile(str(files[-1]), "wb") as out, pa.ipc.new_file(out, plain.schema) as writer:
                 writer.write_table(plain)
-        schema = pa.schema([field.with_type(pa.string()) if field.type == pa.null() else field for field in schema])
+        schema = pa.schema([field.with_type(_stored(field.type)) for field in schema])
         whole, total, count = Path(place) / "whole.parquet", 0, 0
         with pq.ParquetWriter(whole, schema) as writer:
             for file in files:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from ratchet.config.base import NOT_BOOL, Column, Fraction, Section
+from ratchet.config.numbers import Form
 
 DATE_DIRECTIVES = {
     **dict.fromkeys("Yy", "year"), **dict.fromkeys("mbB", "month"), "d": "day", **dict.fromkeys("HI", "hour"),
@@ -34,11 +35,16 @@ def _date_form(form: str) -> str:
 
 
 class Read(Section):
-    """How a delimited file is read; unset: seen from the file."""
+    """How a file is read; unset: seen from the file."""
 
     sep: str | None = Field(None, min_length=1, max_length=4, description="Separator; unset: seen.")
     quote: str | None = Field(None, max_length=1, description='Quote character, unset: the double quote; "" for none.')
+    sheet: str | None = Field(None, description="Sheet of a workbook of Excel; needed where it has several.")
     encoding: str = Field("utf-8", description="Encoding, by its Python name (cp949, euc-kr, latin-1).")
+    header: bool = Field(True, description="Whether the first line holds the names of the columns.")
+    names: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="Names of all columns of a file without a header, in order."
+    )
     na: tuple[str, ...] = Field(("", "NA", "NaN", "null"), description="Cells that mean missing.")
     types: dict[str, Literal["number", "text", "date"]] = Field({}, description="Types that are not seen right.")
     dates: dict[Column, Annotated[str, AfterValidator(_date_form)]] = Field(
@@ -47,6 +53,21 @@ class Read(Section):
         " quarter; of Parquet and databases too. Unset: seen from all rows where the split needs it, and refused where"
         " two readings fit (docs/splits.md).",
     )
+    numbers: dict[str, Form] = Field(
+        {},
+        description="Columns of numbers written for people: how 1234.56 is written in each, as in {price: '1.234,56'}."
+        " A blank stands for any kind of blank; currencies and percent signs are left out; (12) and 12- are negative.",
+    )
+
+    @model_validator(mode="after")
+    def _names_replace_the_header(self) -> Self:
+        if self.header and self.names:
+            raise ValueError("names are those of a file without a header; with them write header: false")
+        if not self.header and not self.names:
+            raise ValueError("names is missing: without a header, name all columns in order, as in names: [age, city]")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("names has a name twice; give each column a name of its own")
+        return self
 
 
 DATABASES = ("postgresql", "postgres", "mysql", "mariadb", "sqlite", "oracle", "mssql", "bigquery")
@@ -86,7 +107,7 @@ class Source(Section):
     sha256: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = Field(
         (), description="Accepted digests of the file; none: not checked."
     )
-    read: Read = Field(Read(), description="How a delimited file is read.")
+    read: Read = Field(Read(), description="How the file is read.")
 
 
 class Collected(Section):

@@ -14,14 +14,9 @@ MAX_CLASSES = 100
 WHOLE_NUMBER_CLASSES = 20
 MANY_MISSING = 0.5
 MANY_CODES = 0.02
-MOSTLY = 0.5
-# How people write numbers, by pattern: what is said of them. Of equally many the first is meant.
-WRITTEN = {
-    r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?": "has separators in it; write replace({name}, ',', '')::DOUBLE in data.query",
-    r"[-+]?(\d{1,3}(\.\d{3})+|\d+),\d+": "has a decimal comma; write"
-    " replace(replace({name}, '.', ''), ',', '.')::DOUBLE in data.query",
-    r"[-+]?\d+(\.\d+)?\s*%": "has a percent sign; write replace({name}, '%', '')::DOUBLE in data.query",
-}
+# An index without a name, as DuckDB, pandas, R's readers and pandas' Parquet call it.
+NAMELESS = re.compile(r"column0+|Unnamed: 0(\.\d+)?|\.\.\.1|__index_level_0__")
+INDEX_ROWS = 20  # fewer may count by chance
 
 
 def kind_of_target(task: Task, values: Sequence[tuple[Any, int]]) -> tuple[Kind, list[Any]]:
@@ -107,6 +102,41 @@ def findings(task: Task, profile: Sequence[Mapping[str, Any]], counts: Mapping[s
     return found + [f"{entry['name']}: {entry['missing']:.0%} of the values are missing" for entry in thin]
 
 
+def index_of_rows(profile: Sequence[Mapping[str, Any]], rows: int) -> str:
+    """Return why the first column is an index that was written with the rows; empty if it is none.
+
+    Args:
+        profile: name, minimum, maximum and distinct of each column.
+        rows: how many the source holds.
+    """
+    first = profile[0]
+    if NAMELESS.fullmatch(first["name"]):
+        return "has no name in the file: an index that was written with the rows"
+    low, high = first["minimum"], first["maximum"]
+    if first["kind"] != "number" or low not in (0, 1) or rows < INDEX_ROWS:
+        return ""
+    counts = high - low == rows - 1 and first["distinct"] > 0.9 * (rows - 1)  # which is estimated
+    return "counts the rows: an index that was written with them" if counts and not first["missing"] else ""
+
+
+def padded_texts(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Return a sentence if all texts of some columns begin with a blank, as where a comma and a blank separate cells.
+
+    Args:
+        rows: a sample.
+        names: the columns of texts.
+    """
+    texts = {name: rows[name].dropna().astype(str) for name in names}
+    padded = [name for name, cells in texts.items() if len(cells) and cells.str.startswith(" ").all()]
+    if not padded:
+        return []
+    return [f'{padded[0]}: each text begins with a blank{_and_more(padded)}; read.sep: ", " leaves it out']
+
+
+def _and_more(names: Sequence[str]) -> str:
+    return f", as in {len(names) - 1} other columns" if len(names) > 1 else ""
+
+
 def codes(rows: pd.DataFrame) -> list[str]:
     """Return a sentence for each column in which one far value stands so often that it looks like a code.
 
@@ -128,33 +158,3 @@ def codes(rows: pd.DataFrame) -> list[str]:
                 f" {levels[counts.argmax()]:g}; a code for missing?"
             )
     return found
-
-
-def numbers_as_text(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """Return a sentence for each column of texts of which most are numbers.
-
-    rows: a sample; names: the columns of texts.
-    """
-    found = []
-    for name in names:
-        texts = rows[name].dropna().astype(str)
-        plain = pd.to_numeric(texts, errors="coerce").notna()
-        written = {form: texts.str.fullmatch(form) & ~plain for form in WRITTEN}
-        form = max(written, key=lambda form: int(written[form].sum()))
-        share = (plain | written[form]).mean()
-        if not len(texts) or share < MOSTLY:
-            continue
-        if written[form].any():
-            odd, mend = texts[written[form]].iloc[0], WRITTEN[form].format(name=_in_sql(name))
-        elif not plain.all():
-            odd, mend = texts[~plain].iloc[0], f"is not; put it into read.na if it means missing, else name {name} in"
-            mend += " features.categorical"
-        else:
-            odd, mend = texts.iloc[0], f"is text here; read.types: {{{name}: number}} reads numbers"
-        found.append(f"{name}: {share:.0%} of the texts are numbers, {odd[:40]!r} {mend}")
-    return found
-
-
-def _in_sql(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return name if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) else f'"{escaped}"'

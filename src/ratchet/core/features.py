@@ -92,6 +92,12 @@ def _role(name: str, entry: Mapping[str, Any], features: Features) -> tuple[str,
         return "", "no value in any row"
     if entry["distinct"] <= 1 and not entry["missing"]:
         return "", "the same value in each row"
+    if entry["kind"] == "nested":
+        if name in (*features.categorical, *features.numeric):
+            raise DataError(f"features: {name!r} holds lists or records; take what counts out of them in data.query")
+        return "", "holds lists or records; take what counts out of them in data.query"
+    if entry.get("is_index") and name not in (*features.categorical, *features.numeric):
+        return "", f"{entry['is_index']}; name it in features.numeric if it should count"
     if entry["kind"] == "date":
         if name in features.categorical:
             raise DataError(f"features.categorical: {name!r} holds dates; make text or a number of it in data.query")

@@ -17,7 +17,7 @@ from ratchet.adapters import files, profile, sources
 from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import in_short, literal, quoted, run
 from ratchet.config import Data, HashSplit, Problem, Read, Source, Task, is_database
-from ratchet.core import checks, suggestions
+from ratchet.core import amounts, checks, suggestions
 from ratchet.core.suggested_split import SplitSuggestion, suggest_split
 from ratchet.core.suggestions import Look
 from ratchet.errors import ConfigError, DataError
@@ -155,7 +155,7 @@ def _read(found: Table, task: Task, settings: Settings) -> Rows:
         sample = files.read_side(path.parent, path.stem, list(kinds), SEEN_ROWS)
     answer = preprocess.encoded_target(sample[data.target], classes)
     look = Look(data.target, kind, total, {entry["name"]: entry for entry in described}, sample, answer)
-    odd = checks.numbers_as_text(sample, texts)
+    odd = amounts.numbers_as_text(sample, texts)
     return Rows(look, values, classes, {text: found for text, found in words.items() if found}, odd)
 
 

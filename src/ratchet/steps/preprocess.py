@@ -10,11 +10,11 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from ratchet.adapters import files, profile, records, sides
+from ratchet.adapters import columns, files, profile, records, sides
 from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
 from ratchet.config import GroupSplit, HashSplit, Kind, Task
-from ratchet.core import asked, baselines, checks, features, leaks, plots
+from ratchet.core import amounts, asked, baselines, checks, features, leaks, plots
 from ratchet.core.features import Plan
 from ratchet.core.leaks import Leak
 from ratchet.errors import DataError
@@ -24,19 +24,26 @@ from ratchet.steps.inputs import code_of, config_of, key_of
 from ratchet.steps.session import Session, Step
 
 CODE = (
+    "adapters/columns.py",
     "adapters/datecolumns.py",
     "adapters/dateforms.py",
     "adapters/dates.py",
     "adapters/delimited.py",
     "adapters/files.py",
+    "adapters/jsonfiles.py",
+    "adapters/lineends.py",
     "adapters/lookup.py",
     "adapters/partitions.py",
+    "adapters/parts.py",
     "adapters/profile.py",
+    "adapters/sheets.py",
     "adapters/sides.py",
     "adapters/sources.py",
     "adapters/sql.py",
     "adapters/synthetic.py",
     "adapters/unpack.py",
+    "config/numbers.py",
+    "core/amounts.py",
     "core/baselines.py",
     "core/canvas.py",
     "core/checks.py",
@@ -137,6 +144,7 @@ def _gather(
     task: Task, db: duckdb.DuckDBPyConnection, tables: list[Table], rows: Path, splits: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Write the sides; return what is known about the rows, and the profile of their columns."""
+    columns.check_named(db, tables)
     read: list[str] = []
     kinds = files.gather(db, task.data, task.split, rows, tables, read.append)
     missing, values = files.keep_targets(db, task.data.target, rows)
@@ -146,6 +154,7 @@ def _gather(
     total = profile.count(db, rows)
     for entry in described:
         entry["rows"] = total
+    described[0]["is_index"] = checks.index_of_rows(described, total + missing)
     plan = features.plan(task, described)
     raw = sorted({*plan.kinds, *features.formula_columns(plan.formulas)})
     sides = files.write_sides(db, rows, splits)
@@ -167,18 +176,17 @@ def _gather(
         "required": [entry["name"] for entry in described if not entry["missing"]],
         "sides": sides,
         "counts": counts,
-        "findings": [
-            *read,
-            *checks.findings(task, described, counts),
-        ],
+        "findings": [*read, *checks.findings(task, described, counts), *columns.notes(db)],
     }
     texts = [] if task.features.kind == "text" else [name for name, kind in kinds.items() if kind == "text"]
     own = {task.data.target, task.data.id, *task.data.drop, *task.features.categorical}
     texts = [name for name in texts if name not in own]
-    columns = [*raw, *texts, *Expression.parse(task.problem.rule or "0").names, task.data.target]
-    seen = files.read_side(splits, "train", list(dict.fromkeys(columns)), SAMPLE_ROWS)
+    wanted = [*raw, *texts, *Expression.parse(task.problem.rule or "0").names, task.data.target]
+    seen = files.read_side(splits, "train", list(dict.fromkeys(wanted)), SAMPLE_ROWS)
     about["findings"] += checks.codes(seen[[name for name, kind in plan.kinds.items() if kind == "number"]])
-    about["findings"] += checks.numbers_as_text(seen, texts)
+    about["findings"] += amounts.numbers_as_text(seen, texts)
+    if any(table.files and table.format == "delimited" for table in tables):
+        about["findings"] += checks.padded_texts(seen, texts)
     _look_closer(task, about, seen)
     return about, described
 
