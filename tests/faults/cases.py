@@ -94,7 +94,11 @@ TABLE = [
          data(positive=None) | {"problem": {"kind": "regression"}}),
     Case("a class that one side lacks", r"split: .* (holds one class only|holds no row of class)", table(
         y=_every(1, lambda i: 0, 119))),
-    Case("an empty side", r"split: no row fell into", csv(columns(6))),
+    Case("classes with too few rows", r"'c3' \(3 in all\).*merge them into one by data: \{rare_classes: \{under: ", table(
+        y=[f"c{min(i % 40, 8)}" for i in range(ROWS)]), data(positive=None)),
+    Case("rare classes that are neither merged nor left out", r"data\.rare_classes: name either into", csv(), data(
+        rare_classes={"under": 10})),
+    Case("an empty side", r"split: no row fell into", csv(columns(2))),
     Case("fewer rows than folds", r"search\.folds: 20 folds", csv(columns(60)),
          {"search": {"folds": 20, "trials": 1}}, ("train",)),
     Case("an id that is the target", r"data: id names 'y', which is the target", csv(), data(id="y")),

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from ratchet.adapters import datecolumns, delimited
 from ratchet.adapters.dates import UnreadDateError
-from ratchet.adapters.sides import GROUP, SIDE, SIDES, SOURCE, joined, key_columns, side_of
+from ratchet.adapters.sides import GROUP, PLACE, SIDE, SIDES, SOURCE, joined, key_columns, md5_number, side_of
 from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import in_short, literal, quoted, run
 from ratchet.config import ColumnSplit, Data, GroupSplit, SourceSplit, Split, TimeSplit
@@ -176,6 +176,8 @@ def _gather(
     extra = [f"{side_of(db, split, key, target)} AS {SIDE}"]
     if isinstance(split, GroupSplit):
         extra.append(f"md5_number_lower({key}) AS {GROUP}")
+    if not isinstance(split, TimeSplit) and split.stratify is not False:
+        extra.append(f"{md5_number(key, split.salt)} AS {PLACE}")
     # Neither a join nor equal times have an order; training has to see the same one each time.
     order = [quoted(split.column)] if isinstance(split, TimeSplit) else []
     order += [f"md5({joined(list(kinds), kinds)})"] if order or data.query else []
@@ -205,6 +207,13 @@ def _write(
     """Write a query's rows to Parquet, in groups that fit into memory however many columns there are."""
     form = f"FORMAT parquet, ROW_GROUP_SIZE {rows_at_a_time(columns)}, {more}"
     run(db, f"COPY ({select}) TO {literal(str(path))} ({form})", place)
+
+
+def rewrite(db: duckdb.DuckDBPyConnection, select: str, rows: Path, place: str) -> None:
+    """Put the rows of a query over a Parquet file in that file's place. place: of the task, for a fault."""
+    beside = rows.with_name("rewritten.parquet")
+    _write(db, select, beside, len(pq.read_schema(rows)), place, "COMPRESSION uncompressed")
+    beside.replace(rows)
 
 
 def rows_at_a_time(columns: int) -> int:
@@ -264,9 +273,10 @@ def write_sides(db: duckdb.DuckDBPyConnection, rows: Path, folder: Path) -> dict
     Raises DataError if a side is empty.
     """
     counts = {}
+    own = ", ".join(quoted(name) for name in pq.read_schema(rows).names if name not in (SIDE, PLACE))
     for side in SIDES:
         target = folder / f"{side}.parquet"
-        select = f"SELECT * EXCLUDE ({SIDE}) FROM read_parquet({literal(str(rows))}) WHERE {SIDE} = '{side}'"
+        select = f"SELECT {own} FROM read_parquet({literal(str(rows))}) WHERE {SIDE} = '{side}'"
         _write(db, select, target, len(pq.read_schema(rows)), "split")
         counts[side] = pq.read_metadata(target).num_rows
         if not counts[side]:
@@ -312,9 +322,6 @@ def keep_targets(db: duckdb.DuckDBPyConnection, target: str, rows: Path) -> tupl
     table, known = f"read_parquet({literal(str(rows))})", quoted(target)
     missing = run(db, f"SELECT count(*) - count({known}) FROM {table}", "data.target").fetchall()[0][0]
     if missing:
-        kept = rows.with_name("kept.parquet")
-        sql = f"SELECT * FROM {table} WHERE {known} IS NOT NULL"
-        _write(db, sql, kept, len(pq.read_schema(rows)), "data", "COMPRESSION uncompressed")
-        kept.replace(rows)
+        rewrite(db, f"SELECT * FROM {table} WHERE {known} IS NOT NULL", rows, "data")
     sql = f"SELECT {known}, count(*) FROM {table} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1001"
     return int(missing), [(value, int(count)) for value, count in run(db, sql, "data.target").fetchall()]

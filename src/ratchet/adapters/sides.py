@@ -7,7 +7,7 @@ from ratchet.config import Data, GroupSplit, HashSplit, SourceSplit, Split, Time
 from ratchet.errors import DataError
 
 SIDES = ("train", "valid", "test")
-SIDE, GROUP, SOURCE = "ratchet_side", "ratchet_group", "ratchet_source"
+SIDE, GROUP, SOURCE, PLACE = "ratchet_side", "ratchet_group", "ratchet_source", "ratchet_place"
 
 
 def key_columns(data: Data, split: Split, kinds: dict[str, str]) -> list[str]:
@@ -27,9 +27,14 @@ def joined(names: list[str], kinds: dict[str, str], id_column: str | None = None
     return "concat_ws(chr(31), " + ", ".join(f"coalesce({text(name)}, chr(30))" for name in names) + ")"
 
 
+def md5_number(key: str, salt: str) -> str:
+    """SQL of a whole number below 16**15 by md5, which no release of DuckDB will change."""
+    return f"('0x' || substr(md5({literal(salt)} || '|' || {key}), 1, 15))::UBIGINT"
+
+
 def share(key: str, salt: str) -> str:
-    """SQL of a number in [0, 1) by md5, which no release of DuckDB will change; its test has the twin in Python."""
-    return f"('0x' || substr(md5({literal(salt)} || '|' || {key}), 1, 15))::UBIGINT / {16**15}.0"
+    """SQL of a number in [0, 1) by md5; its test has the twin in Python."""
+    return f"{md5_number(key, salt)} / {16**15}.0"
 
 
 def side_of(db: duckdb.DuckDBPyConnection, split: Split, key: str, target: str) -> str:

@@ -97,6 +97,22 @@ class Collected(Section):
     note: str = Field("", description="What else to know.")
 
 
+class RareClasses(Section):
+    """What becomes of classes with few rows: merged into one class, or left out with their rows."""
+
+    under: int = Field(ge=2, description="A class with fewer rows than this is rare.")
+    into: Annotated[str | int, NOT_BOOL] | None = Field(
+        None, description="Name of the class that rare ones are merged into; a number where the classes are numbers."
+    )
+    drop: bool = Field(False, description="Leave the rows of rare classes out instead.")
+
+    @model_validator(mode="after")
+    def _merged_or_left_out(self) -> Self:
+        if (self.into is None) != self.drop:
+            raise ValueError("name either into, as in {under: 10, into: other}, or drop: true")
+        return self
+
+
 class Data(Section):
     """The rows and the target."""
 
@@ -113,6 +129,9 @@ class Data(Section):
     target: Column = Field(min_length=1, description="Column to predict.")
     positive: Annotated[str | int | float, NOT_BOOL] | None = Field(
         None, description="The positive class of a binary target."
+    )
+    rare_classes: RareClasses | None = Field(
+        None, description="What becomes of classes with few rows, as in {under: 10, into: other}; unset: nothing."
     )
     id: Column | None = Field(None, description="Column that names a row; never a feature.")
     drop: tuple[Column, ...] = Field((), description="Columns that are not features.")
@@ -153,10 +172,18 @@ class _Shares(Section):
         return self
 
 
+STRATIFY = Field(
+    None,
+    description="Whether each side gets its share of each class; unset: of classes of which a side would hold fewer"
+    " than 5 rows by hash alone, which is told. Then a few rows may change sides when the data grow.",
+)
+
+
 class HashSplit(_Shares):
     """By md5 of salt and id (without an id: of the whole row), so a row never changes sides."""
 
     by: Literal["hash"] = "hash"
+    stratify: bool | None = STRATIFY
 
 
 class GroupSplit(_Shares):
@@ -164,6 +191,7 @@ class GroupSplit(_Shares):
 
     by: Literal["group"]
     columns: tuple[Column, ...] = Field(min_length=1, description="Columns that make the group.")
+    stratify: bool | None = STRATIFY
 
 
 class TimeSplit(_Shares):
@@ -176,6 +204,7 @@ class TimeSplit(_Shares):
 class _Official(Section):
     valid: Fraction = Field(0.15, description="Share of the training rows kept for valid, by hash.")
     salt: str = Field("ratchet", description="Changes which rows go to valid.")
+    stratify: bool | None = STRATIFY
 
 
 class ColumnSplit(_Official):

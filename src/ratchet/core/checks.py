@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ratchet.config import Kind, Task
+from ratchet.core import rareclasses
 from ratchet.core.metrics import binary_auc
 from ratchet.errors import DataError
 
@@ -44,11 +45,15 @@ def kind_of_target(task: Task, values: Sequence[tuple[Any, int]]) -> tuple[Kind,
     if task.data.positive is not None and kind != "binary":
         raise DataError(f"data.positive: is for a binary target; {name!r} is {kind}")
     if kind == "regression":
+        if task.data.rare_classes:
+            raise DataError(f"data.rare_classes: is for classes, and {name!r} holds numbers to predict; leave it out")
         if not numeric:
             raise DataError(f"problem.kind: regression needs numbers, {name!r} holds {distinct[0]!r}")
         return kind, []
     if len(distinct) > MAX_CLASSES:
         hint = "is it problem.kind: regression?" if numeric else "does it name the rows?"
+        merge = rareclasses.too_many(values, MAX_CLASSES) if not numeric else ""
+        hint += f" Else {merge}" if merge else ""
         raise DataError(f"data.target: {name!r} has more than {MAX_CLASSES} classes; {hint}")
     if kind == "multiclass":
         return kind, sorted(distinct)
