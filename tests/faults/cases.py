@@ -118,6 +118,10 @@ TABLE = [
         at=["2024-01-02"] * ROWS), data(sources={"rows": {"uris": ["data.csv"], "read": {"dates": {"at": "%b-%Y"}}}})),
     Case("a form that is no date", r"read\.dates\.at: '%d %b' does not tell a date", csv(), data(
         sources={"rows": {"uris": ["data.csv"], "read": {"dates": {"at": "%d %b"}}}})),
+    Case("a value of the split that no row has", r"split\.test: 'Ulsan' is in no row of 'city', which holds 'Busan' \(40 rows\)",
+         csv(), {"split": {"by": "column", "column": "city", "train": ["Seoul", "Busan"], "test": ["Ulsan"]}}),
+    Case("a value that names two sides", r"split: 'Seoul' is in train and in test", csv(),
+         {"split": {"by": "column", "column": "city", "train": ["Seoul"], "test": ["Seoul"]}}),
     Case("a time without a value", r"split\.column: 'at' has no value", table(at=[None] * ROWS),
          {"split": {"by": "time", "column": "at"}}),
     Case("a category of a million values", r"code is not used: about .* distinct texts", lambda: csv(columns(

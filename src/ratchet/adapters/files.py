@@ -29,6 +29,7 @@ from ratchet.errors import DataError, did_you_mean
 
 MOST_ROWS, MOST_CELLS = 65_536, 4_000_000  # that are in memory at a time
 RAW, MEMORY = "ratchet_raw_", "1GB"  # beyond it DuckDB spills to disk
+MOST_DIGITS = 15  # of a number that a double holds exactly
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
            "FLOAT", "DOUBLE", "DECIMAL", "UHUGEINT")  # fmt: skip
 
@@ -168,19 +169,21 @@ def _gather(
     if reserved := sorted(name for name in given if name.lower().startswith("ratchet_")):
         raise DataError(f"column {reserved[0]!r}: names beginning with ratchet_ are Ratchet's own; rename it")
     kinds = {name: _kind(kind) for name, kind in columns.items() if name in given}
+    if data.id and _is_wide(columns[data.id]):
+        kinds[data.id] = "text"
     if len(kinds) < 2:
         raise DataError(f"data: no column beside the target {data.target!r}; a wrong read.sep looks like this")
-    shown = [_cast(name, columns[name], keep=name in (data.target, data.id)) for name in kinds]
-    key = joined(key_columns(data, split, kinds), kinds, data.id)
+    shown = [_cast(name, columns[name], name in (data.target, data.id), data.id) for name in kinds]
+    key = joined(key_columns(data, split, kinds), kinds, data.id, columns)
     target = _value(data.target, columns[data.target])
-    extra = [f"{side_of(db, split, key, target)} AS {SIDE}"]
+    extra = [f"{side_of(db, split, key, target, columns)} AS {SIDE}"]
     if isinstance(split, GroupSplit):
         extra.append(f"md5_number_lower({key}) AS {GROUP}")
     if not isinstance(split, TimeSplit) and split.stratify is not False:
         extra.append(f"{md5_number(key, split.salt)} AS {PLACE}")
     # Neither a join nor equal times have an order; training has to see the same one each time.
     order = [quoted(split.column)] if isinstance(split, TimeSplit) else []
-    order += [f"md5({joined(list(kinds), kinds)})"] if order or data.query else []
+    order += [f"md5({joined(list(kinds), kinds, None, columns)})"] if order or data.query else []
     select = f"SELECT {', '.join(shown + extra)} FROM ratchet_rows"
     select += f" ORDER BY {', '.join(order)}" if order else ""
     # It is read again at once and then removed: packing it would take longer than it saves.
@@ -251,14 +254,22 @@ def _kind(duckdb_type: str) -> str:
     return "date" if duckdb_type.startswith(("DATE", "TIME")) else "text"
 
 
+def _is_wide(duckdb_type: str) -> bool:
+    """Whether numbers of the type have more digits than a double holds; as ids they are texts."""
+    digits = re.match(r"DECIMAL\((\d+)", duckdb_type)
+    return duckdb_type in ("HUGEINT", "UHUGEINT") or (digits is not None and int(digits[1]) > MOST_DIGITS)
+
+
 def _value(name: str, duckdb_type: str) -> str:
     """SQL of the column's value; a NaN is a missing cell, as in pandas."""
     column = quoted(name)
     return f"nullif({column}, 'nan'::DOUBLE)" if duckdb_type in ("FLOAT", "DOUBLE") else column
 
 
-def _cast(name: str, duckdb_type: str, keep: bool) -> str:
+def _cast(name: str, duckdb_type: str, keep: bool, id_column: str | None) -> str:
     kind, value = _kind(duckdb_type), _value(name, duckdb_type)
+    if keep and _is_wide(duckdb_type) and name == id_column:
+        return f"{value}::VARCHAR AS {quoted(name)}"
     inexact = kind == "number" and duckdb_type.startswith(("DECIMAL", "HUGEINT", "UHUGEINT"))
     if inexact or (kind == "number" and not keep):
         return f"{value}::DOUBLE AS {quoted(name)}"

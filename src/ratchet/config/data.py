@@ -1,10 +1,11 @@
 """The parts of a task that say which rows there are, and which of them are learned from."""
 
 import re
+from datetime import date, datetime
 from typing import Annotated, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ratchet.config.base import NOT_BOOL, Column, Fraction, Section
 
@@ -207,13 +208,33 @@ class _Official(Section):
     stratify: bool | None = STRATIFY
 
 
+def _as_plain_value(value: object) -> object:
+    """A date that YAML has read as one is the text that stands there; 2022.0 is 2022."""
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
+    if isinstance(value, date):
+        return value.isoformat()
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+SideValue = Annotated[str | int | float, NOT_BOOL, BeforeValidator(_as_plain_value)]
+
+
 class ColumnSplit(_Official):
     """By the values of a column."""
 
     by: Literal["column"]
     column: Column = Field(description="Column that names the side.")
-    train: tuple[Annotated[str | int, NOT_BOOL], ...] = Field(min_length=1, description="Its values for train.")
-    test: tuple[Annotated[str | int, NOT_BOOL], ...] = Field(min_length=1, description="Its values for test.")
+    train: tuple[SideValue, ...] = Field(
+        min_length=1, description="Its values for train; of dates and times also days, months (2024-05) and years."
+    )
+    test: tuple[SideValue, ...] = Field(min_length=1, description="Its values for test.")
+
+    @model_validator(mode="after")
+    def _each_value_has_one_side(self) -> Self:
+        if both := sorted({str(value) for value in self.train} & {str(value) for value in self.test}):
+            raise ValueError(f"{both[0]!r} is in train and in test")
+        return self
 
 
 class SourceSplit(_Official):

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ratchet.config import Kind, Task
 from ratchet.core import rareclasses
+from ratchet.core.labels import ClassIndex
 from ratchet.core.metrics import binary_auc
 from ratchet.errors import DataError
 
@@ -74,10 +75,10 @@ def _two_classes(task: Task, distinct: Sequence[Any]) -> list[Any]:
         raise DataError(f"data.target: {name!r} has {len(distinct)} values ({_some(distinct)}), binary needs two")
     if positive is None:
         return sorted(distinct)
-    same = [value for value in distinct if value == positive or str(value) == str(positive)]
-    if not same:
+    place = ClassIndex(distinct).find(positive)
+    if place is None:
         raise DataError(f"data.positive: {positive!r} is no value of {name!r}; it holds {_some(distinct)}")
-    return [value for value in distinct if value not in same] + same
+    return [distinct[1 - place], distinct[place]]
 
 
 def _some(values: Sequence[Any]) -> str:
