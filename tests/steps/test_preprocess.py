@@ -138,3 +138,51 @@ def test_a_value_to_predict_has_no_rare_classes(prepare: Callable[..., Told]) ->
     rows = frame(400).assign(y=lambda rows: rows["a"].round(1))
     told = prepare(rows, data={"id": "id", "rare_classes": {"under": 2, "into": -1}})
     assert told.json["error"].startswith("data.rare_classes: is for classes")
+
+
+def survey(rows: int = 2_000) -> pd.DataFrame:
+    """Few combinations of features, each with rows of both classes."""
+    random = np.random.default_rng(2)
+    return pd.DataFrame(
+        {
+            "id": range(rows),
+            "sex": random.choice(["f", "m"], rows),
+            "age": random.integers(1, 7, rows),
+            "y": random.integers(0, 2, rows),
+        }
+    )
+
+
+def test_a_survey_without_ids_is_told_that_test_is_never_seen_in_train_and_the_mend_works(
+    prepare: Callable[..., Told],
+) -> None:
+    rows = survey().drop(columns="id")
+    findings = prepare(rows).json["findings"]
+    (told,) = [finding for finding in findings if "12 different combinations in 2,000 rows" in finding]
+    assert "none of test is ever seen in train" in told
+    query = re.search(r'data.query: "(.*?)" and id: row_id', told)
+    assert query
+    mended = prepare(rows, data={"query": query[1].replace("…", "rows"), "id": "row_id"}).json
+    assert not any("ever seen in train" in finding for finding in mended["findings"])
+    assert mended["sides"]["train"] == pytest.approx(1400, abs=60)
+
+
+def test_a_survey_with_ids_is_no_leak_but_copied_rows_are(prepare: Callable[..., Told]) -> None:
+    findings = prepare(survey(), data={"id": "id"}).json["findings"]
+    assert not any(finding.startswith("leak") for finding in findings)
+    assert any("no leak, if each row is a case of its own" in finding for finding in findings)
+    copied = pd.concat([frame(100)] * 20, ignore_index=True).assign(id=range(2_000))
+    findings = prepare(copied, data={"id": "id"}).json["findings"]
+    assert any(finding.startswith("leak: ") and "have twins on another side" in finding for finding in findings)
+
+
+def test_sides_that_are_far_from_their_shares_are_told(prepare: Callable[..., Told]) -> None:
+    rows = frame().assign(shop=lambda rows: np.minimum(rows["id"] // 300, 3))
+    findings = prepare(rows, data={"id": "id"}, split={"by": "group", "columns": ["shop"], "salt": "s1"}).json[
+        "findings"
+    ]
+    told = [finding for finding in findings if finding.startswith("split: the shares of rows are train 0.")]
+    assert len(told) == 1
+    assert "instead of train 0.70, valid 0.15, test 0.15: a group stays together" in told[0]
+    findings = prepare(rows, data={"id": "id"}).json["findings"]
+    assert not any("shares of rows" in finding for finding in findings)

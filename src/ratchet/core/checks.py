@@ -1,5 +1,6 @@
 """What is wrong or odd about the data: errors stop preprocess, findings are shown and logged."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ratchet.config import Kind, Task
+from ratchet.config import GroupSplit, HashSplit, Kind, Split, Task, TimeSplit
 from ratchet.core import rareclasses
 from ratchet.core.labels import ClassIndex
 from ratchet.core.metrics import binary_auc
@@ -20,6 +21,8 @@ LEAK_LEVELS, LEAK_ROWS = 100, 10  # with more levels, or fewer rows in each or o
 MANY_MISSING = 0.5
 MANY_CODES = 0.02
 MOSTLY = 0.5
+FEW_COMBINATIONS = 10  # rows of each, on average
+SHARE_OFF = 0.1
 # How people write numbers, by pattern: what is said of them. Of equally many the first is meant.
 WRITTEN = {
     r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?": "has separators in it; write replace({name}, ',', '')::DOUBLE in data.query",
@@ -99,7 +102,10 @@ def findings(task: Task, profile: Sequence[Mapping[str, Any]], counts: Mapping[s
         found.append(f"{counts['unplaced_rows']:,} rows belong to no side of the split and were left out")
     if counts["repeated_rows"]:
         found.append(f"{counts['repeated_rows']:,} of {rows:,} rows repeat the features of an earlier row")
-    if shared := counts["rows_on_two_sides"]:
+    shared, is_coarse = counts["rows_on_two_sides"], _is_coarse(counts)
+    if is_coarse:
+        found.append(_coarse(task, counts))
+    elif shared:
         found.append(
             f"leak: {shared:,} rows ({shared / rows:.1%}) have twins on another side of the split; scores on test"
             " flatter the model; split by group"
@@ -114,6 +120,48 @@ def findings(task: Task, profile: Sequence[Mapping[str, Any]], counts: Mapping[s
     ]
     thin = [entry for entry in profile if MANY_MISSING < entry["missing"] < 1]
     return found + [f"{entry['name']}: {entry['missing']:.0%} of the values are missing" for entry in thin]
+
+
+def _is_coarse(counts: Mapping[str, int]) -> bool:
+    """Whether rows repeat because the features have few combinations, as in a survey, not because they were copied.
+
+    Then a combination stands in ten rows or more, and most have rows of more than one class or value.
+    """
+    is_few = counts.get("different_rows", math.inf) * FEW_COMBINATIONS <= counts["rows"]
+    return is_few and counts["rows_of_mixed_twins"] >= MOSTLY * counts["rows"]
+
+
+def _coarse(task: Task, counts: Mapping[str, int]) -> str:
+    known = f"the features have {counts['different_rows']:,} different combinations in {counts['rows']:,} rows"
+    if counts["rows_on_two_sides"] or task.data.id or not isinstance(task.split, HashSplit):
+        return f"{known}, so those of test stand in train too; no leak, if each row is a case of its own"
+    return (
+        f"{known}, and without data.id equal rows stay together, so that none of test is ever seen in train; give each"
+        ' row an id, as by data.query: "SELECT row_number() OVER () AS row_id, * FROM …" and id: row_id'
+    )
+
+
+def shares(split: Split, sides: Mapping[str, int]) -> list[str]:
+    """Return a sentence if a side holds a share of the rows that is more than a tenth off what was asked for.
+
+    sides: rows by side.
+    """
+    if not isinstance(split, HashSplit | GroupSplit | TimeSplit):
+        return []
+    total = sum(sides.values())
+    wanted = {"train": split.train, "valid": split.valid, "test": split.test}
+    if all(abs(sides[side] / total - share) <= SHARE_OFF for side, share in wanted.items()):
+        return []
+    held, asked = (
+        ", ".join(f"{side} {share:.2f}" for side, share in each.items())
+        for each in ({side: sides[side] / total for side in wanted}, wanted)
+    )
+    why = {
+        "group": "a group stays together, and they are few or differ in size; another split.salt cuts them otherwise",
+        "time": "equal times stay together",
+        "hash": "rows of one id, and without data.id equal rows, stay together, or there are few",
+    }
+    return [f"split: the shares of rows are {held} instead of {asked}: {why[split.by]}"]
 
 
 def codes(rows: pd.DataFrame) -> list[str]:

@@ -38,10 +38,8 @@ class ClassIndex:
         """Return the place of the class among the classes; None where no class is meant."""
         if label is None or isinstance(label, dict | list):
             return None
-        for known, key in ((self._own, _own(label)), (self._texts, str(label)), (self._spellings, spelling(label))):
-            if key in known:
-                return known[key]
-        return None
+        places = (self._own.get(_own(label)), self._texts.get(str(label)), self._spellings.get(spelling(label)))
+        return next((place for place in places if place is not None), None)
 
 
 def _own(label: Any) -> tuple[str, Any]:

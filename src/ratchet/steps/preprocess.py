@@ -46,6 +46,7 @@ CODE = (
     "steps/preprocess.py",
 )
 SAMPLE_ROWS = 20_000
+MOSTLY_TWINS = 0.8  # from this share of rows that repeat on, why they do is looked at
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,8 @@ def _gather(
         **profile.doubles(db, rows, raw),
         **(profile.ids(db, rows, task.data.id) if task.data.id else {}),
     }
+    if counts["repeated_rows"] > MOSTLY_TWINS * total:
+        counts |= profile.combinations(db, rows, raw, task.data.target)
     about: dict[str, Any] = {
         "kind": kind,
         "classes": classes,
@@ -173,6 +176,7 @@ def _gather(
         "counts": counts,
         "findings": [
             *read,
+            *checks.shares(task.split, sides),
             *checks.findings(task, described, counts),
         ],
     }
