@@ -289,6 +289,19 @@ def test_a_class_that_yaml_read_as_true_is_refused_with_the_mend(value: bool) ->
     assert 'write it in quotes: "Yes"' in fault(data={"positive": value})
 
 
+def test_a_date_that_yaml_reads_as_one_names_a_side_as_it_is_written() -> None:
+    import yaml
+
+    side = yaml.safe_load("{by: column, column: at, train: [2024-01-31, 2024-02-29 10:00:00, 2022.0], test: [2.5]}")
+    split = task(split=side).split
+    assert (split.train, split.test) == (("2024-01-31", "2024-02-29 10:00:00", 2022), (2.5,))
+
+
+def test_a_value_names_one_side_only() -> None:
+    with pytest.raises(ValidationError, match="'2024' is in train and in test"):
+        task(split={"by": "column", "column": "year", "train": [2023, 2024], "test": ["2024"]})
+
+
 def test_a_side_of_the_split_that_yaml_read_as_true_is_refused_with_the_mend() -> None:
     with pytest.raises(ValidationError) as caught:
         task(split={"by": "column", "column": "in_train", "train": [True], "test": [False]})

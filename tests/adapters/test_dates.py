@@ -85,6 +85,20 @@ def test_a_split_by_time_goes_by_the_date_that_a_text_means(write, kind, tmp_pat
     assert is_oldest_first(rows)
 
 
+@pytest.mark.parametrize("write", ["{0.year}.{0.month}", "{0.year}.{0.month:02}"])
+def test_a_month_behind_a_dot_is_no_part_of_a_number(write, tmp_path):
+    rows, kinds, _ = read(tmp_path, [write.format(day) for day in DAYS])
+    assert kinds["seen"] == "date"
+    assert is_oldest_first(rows)
+
+
+@pytest.mark.parametrize("texts", [["2014.5", "2014.25", "2015"], ["2014.1", "2014.5", "2015.9"], ["2014", "2015"]])
+def test_parts_of_a_year_stay_numbers(texts, tmp_path):
+    rows, kinds, _ = read(tmp_path, sorted(cells(*texts)))
+    assert kinds["seen"] == "number"
+    assert rows["seen"].tolist() == [float(cell) for cell in sorted(cells(*texts))]
+
+
 def test_how_a_text_was_read_is_told(tmp_path):
     _, kinds, told = read(tmp_path, [f"{day:%b-%Y}" for day in DAYS])
     assert kinds["seen"] == "date"

@@ -55,6 +55,14 @@ def test_the_kind_that_the_task_names_goes_before_what_is_seen():
     assert seen(0, 1, kind="multiclass") == ("multiclass", [0, 1])
 
 
+@pytest.mark.parametrize("positive", [1, 1.0, "1", "1.0"])
+@pytest.mark.parametrize(
+    "values", [[0, 1], [0.0, 1.0], ["0", "1"], ["0.0", "1.0"], ["false", "true"], ["False", "True"]]
+)
+def test_the_positive_class_is_found_however_it_is_written(values, positive):
+    assert seen(*reversed(values), positive=positive)[1] == values
+
+
 @pytest.mark.parametrize(
     ("values", "positive"), [(["good", "bad"], "bad"), ([1, 0], 0), ([1, 0], "0"), ([0.5, 1.5], 0.5), (["1", "0"], 0)]
 )

@@ -104,8 +104,11 @@ EVEN = np.arange(20) % 2
 LATE = np.repeat([0, 1], 10)
 REFUSED = {
     "search.folds: 5 folds need 10 rows in train, there are 9": {"target": np.arange(9.0), "kind": "regression"},
-    "search.folds: 5 folds, but the rarest class has 3 rows in train": {"target": np.repeat([0, 1], [17, 3])},
-    "search.folds: 5 folds, but the rarest class has 4 rows in train": {
+    "search.folds: 5 folds, but the rarest class has 3 rows in train; take search: {folds: 3}": {
+        "target": np.repeat([0, 1], [17, 3]),
+    },
+    "search.folds: 5 folds, but the rarest class has 4 rows in train; take search: {folds: 4}, or merge rare classes by"
+    " data.rare_classes": {
         "target": np.repeat([0, 1, 2], [9, 4, 9]), "kind": "multiclass",
     },
     "search.folds: 5 folds, but train has 4 groups": {"target": EVEN, "groups": np.arange(20) % 4},

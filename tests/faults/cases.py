@@ -127,7 +127,11 @@ TABLE = [
          data(positive=None) | {"problem": {"kind": "regression"}}),
     Case("a class that one side lacks", r"split: .* (holds one class only|holds no row of class)", table(
         y=_every(1, lambda i: 0, 119))),
-    Case("an empty side", r"split: no row fell into", csv(columns(6))),
+    Case("classes with too few rows", r"'c3' \(3 in all\).*merge them into one by data: \{rare_classes: \{under: ", table(
+        y=[f"c{min(i % 40, 8)}" for i in range(ROWS)]), data(positive=None)),
+    Case("rare classes that are neither merged nor left out", r"data\.rare_classes: name either into", csv(), data(
+        rare_classes={"under": 10})),
+    Case("an empty side", r"split: no row fell into", csv(columns(2))),
     Case("fewer rows than folds", r"search\.folds: 20 folds", csv(columns(60)),
          {"search": {"folds": 20, "trials": 1}}, ("train",)),
     Case("an id that is the target", r"data: id names 'y', which is the target", csv(), data(id="y")),
@@ -147,6 +151,10 @@ TABLE = [
         at=["2024-01-02"] * ROWS), data(sources={"rows": {"uris": ["data.csv"], "read": {"dates": {"at": "%b-%Y"}}}})),
     Case("a form that is no date", r"read\.dates\.at: '%d %b' does not tell a date", csv(), data(
         sources={"rows": {"uris": ["data.csv"], "read": {"dates": {"at": "%d %b"}}}})),
+    Case("a value of the split that no row has", r"split\.test: 'Ulsan' is in no row of 'city', which holds 'Busan' \(40 rows\)",
+         csv(), {"split": {"by": "column", "column": "city", "train": ["Seoul", "Busan"], "test": ["Ulsan"]}}),
+    Case("a value that names two sides", r"split: 'Seoul' is in train and in test", csv(),
+         {"split": {"by": "column", "column": "city", "train": ["Seoul"], "test": ["Seoul"]}}),
     Case("a time without a value", r"split\.column: 'at' has no value", table(at=[None] * ROWS),
          {"split": {"by": "time", "column": "at"}}),
     Case("a category of a million values", r"code is not used: about .* distinct texts", lambda: csv(columns(

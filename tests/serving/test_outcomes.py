@@ -20,6 +20,7 @@ from ratchet.taskfile import load
 
 NOW = datetime(2026, 5, 3, 14, tzinfo=UTC)
 YES_NO, DIGITS, VALUES, ANY = Labels(("No", "Yes")), Labels((0, 1)), Labels(is_number=True), Labels()
+MERGED, TRUTHS = Labels(("bill", "other"), merged="other"), Labels(("false", "true"))
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,13 @@ YES_NO, DIGITS, VALUES, ANY = Labels(("No", "Yes")), Labels((0, 1)), Labels(is_n
         ({"request_id": "a", "row": 4, "label": 1}, DIGITS, Outcome(1, NOW, "a", 4)),
         ({"request_id": "a", "label": "1"}, DIGITS, Outcome(1, NOW, "a", 0)),
         ({"request_id": "a", "label": 1.0}, DIGITS, Outcome(1, NOW, "a", 0)),
+        ({"request_id": "a", "label": "1.0"}, DIGITS, Outcome(1, NOW, "a", 0)),
+        ({"request_id": "a", "label": True}, DIGITS, Outcome(1, NOW, "a", 0)),
+        ({"request_id": "a", "label": "true"}, DIGITS, Outcome(1, NOW, "a", 0)),
+        ({"request_id": "a", "label": 1}, TRUTHS, Outcome("true", NOW, "a", 0)),
+        ({"request_id": "a", "label": False}, TRUTHS, Outcome("false", NOW, "a", 0)),
+        ({"request_id": "a", "label": "bill"}, MERGED, Outcome("bill", NOW, "a", 0)),
+        ({"request_id": "a", "label": "fax"}, MERGED, Outcome("other", NOW, "a", 0)),
         ({"entity": "anna", "label": 2.5}, VALUES, Outcome(2.5, NOW, entity="anna")),
         ({"entity": 7, "label": True}, ANY, Outcome(True, NOW, entity="7")),
         ({"entity": "한나", "label": "좋아요", "at": "2026-05-03T22:00:00+09:00"}, ANY,
@@ -48,7 +56,9 @@ def test_an_outcome_is_read_as_it_is_meant(body: dict[str, Any], labels: Labels,
     ("change", "labels", "told"),
     [
         ({"label": "Perhaps"}, YES_NO, ("label", "expected one of No, Yes")),
-        ({"label": True}, DIGITS, ("label", "expected one of 0, 1")),
+        ({"label": 2}, DIGITS, ("label", "expected one of 0, 1")),
+        ({"label": "01"}, DIGITS, ("label", "expected one of 0, 1")),
+        ({"label": [1]}, MERGED, ("label", "expected one of bill, other")),
         ({"label": None}, ANY, ("label", "is missing")),
         ({"label": "2"}, VALUES, ("label", "expected a number")),
         ({"label": float("nan")}, VALUES, ("label", "expected a number")),

@@ -1,5 +1,6 @@
 """What preprocess finds, refuses and keeps apart."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from tests.conftest import Told
 
@@ -81,3 +83,106 @@ def test_columns_may_be_called_as_ratchet_calls_things_itself(prepare: Callable[
     told = prepare(rows.rename(columns={"y": "count"}), data={"id": "id", "target": "count"})
     assert told.code == 0, told.json
     assert set(told.json["features"]) == {"a", "low", "level", "value", "bin"}
+
+
+def tickets(topics: dict[str, int]) -> pd.DataFrame:
+    names = [name for name, rows in topics.items() for _ in range(rows)]
+    return frame(len(names)).assign(y=names)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["merged", "left out"])
+def test_classes_too_rare_to_learn_are_named_and_both_mends_that_are_offered_work(
+    which: int, prepare: Callable[..., Told]
+) -> None:
+    rows = tickets({"bill": 60, "login": 40, "app": 8, "card": 4, "fax": 3, "mail": 2})
+    search = {"folds": 5, "trials": 1}
+    refused = prepare(rows, data={"id": "id"}, search=search).json["error"]
+    assert "'mail' (2 in all), 'fax' (3 in all), 'card' (4 in all)" in refused
+    assert "enlarge" not in refused
+    mends = [yaml.safe_load(text)["data"] for text in re.findall(r"data: \{rare_classes: \{.*?\}\}", refused)]
+    assert len(mends) == 2
+    told = prepare(rows, data={"id": "id"} | mends[which], search=search)
+    assert told.code == 0, told.json
+    assert told.json["classes"] == (["app", "bill", "login"], ["app", "bill", "login", "other"])[which == 0]
+    assert any("3 classes with fewer than 5 rows" in finding for finding in told.json["findings"])
+
+
+def test_more_classes_than_are_learned_can_be_merged(prepare: Callable[..., Told]) -> None:
+    rows = tickets({f"t{number}": 60 if number < 3 else 2 for number in range(120)})
+    refused = prepare(rows, data={"id": "id"}).json["error"]
+    mend = re.search(r"data: (\{rare_classes: \{.*?\}\})", refused)
+    assert mend
+    told = prepare(rows, data={"id": "id"} | yaml.safe_load(mend[1]))
+    assert told.json["classes"] == ["other", "t0", "t1", "t2"]
+
+
+def test_a_side_without_positives_gets_some_and_says_so(prepare: Callable[..., Told]) -> None:
+    rows = frame(400).assign(y=lambda rows: (rows["id"] < 6).astype(int))
+    alone = prepare(rows, data={"id": "id"}, split={"salt": "h", "stratify": False})
+    assert re.match(
+        r"split: valid holds one class only \(0, \d+ rows\); with split: \{stratify: true\}", alone.json["error"]
+    )
+    for split in ({}, {"stratify": True}):
+        told = prepare(rows, data={"id": "id"}, split={"salt": "h"} | split)
+        assert told.code == 0, told.json
+        is_told = any("split.stratify: true does so for all" in finding for finding in told.json["findings"])
+        assert is_told is not bool(split)
+
+
+def test_two_positives_are_not_enough_for_three_sides(prepare: Callable[..., Told]) -> None:
+    told = prepare(frame(400).assign(y=lambda rows: (rows["id"] < 2).astype(int)), data={"id": "id"})
+    assert "there are 2 rows of 1 in all, and each side needs one: collect more" in told.json["error"]
+
+
+def test_a_value_to_predict_has_no_rare_classes(prepare: Callable[..., Told]) -> None:
+    rows = frame(400).assign(y=lambda rows: rows["a"].round(1))
+    told = prepare(rows, data={"id": "id", "rare_classes": {"under": 2, "into": -1}})
+    assert told.json["error"].startswith("data.rare_classes: is for classes")
+
+
+def survey(rows: int = 2_000) -> pd.DataFrame:
+    """Few combinations of features, each with rows of both classes."""
+    random = np.random.default_rng(2)
+    return pd.DataFrame(
+        {
+            "id": range(rows),
+            "sex": random.choice(["f", "m"], rows),
+            "age": random.integers(1, 7, rows),
+            "y": random.integers(0, 2, rows),
+        }
+    )
+
+
+def test_a_survey_without_ids_is_told_that_test_is_never_seen_in_train_and_the_mend_works(
+    prepare: Callable[..., Told],
+) -> None:
+    rows = survey().drop(columns="id")
+    findings = prepare(rows).json["findings"]
+    (told,) = [finding for finding in findings if "12 different combinations in 2,000 rows" in finding]
+    assert "none of test is ever seen in train" in told
+    query = re.search(r'data.query: "(.*?)" and id: row_id', told)
+    assert query
+    mended = prepare(rows, data={"query": query[1].replace("…", "rows"), "id": "row_id"}).json
+    assert not any("ever seen in train" in finding for finding in mended["findings"])
+    assert mended["sides"]["train"] == pytest.approx(1400, abs=60)
+
+
+def test_a_survey_with_ids_is_no_leak_but_copied_rows_are(prepare: Callable[..., Told]) -> None:
+    findings = prepare(survey(), data={"id": "id"}).json["findings"]
+    assert not any(finding.startswith("leak") for finding in findings)
+    assert any("no leak, if each row is a case of its own" in finding for finding in findings)
+    copied = pd.concat([frame(100)] * 20, ignore_index=True).assign(id=range(2_000))
+    findings = prepare(copied, data={"id": "id"}).json["findings"]
+    assert any(finding.startswith("leak: ") and "have twins on another side" in finding for finding in findings)
+
+
+def test_sides_that_are_far_from_their_shares_are_told(prepare: Callable[..., Told]) -> None:
+    rows = frame().assign(shop=lambda rows: np.minimum(rows["id"] // 300, 3))
+    findings = prepare(rows, data={"id": "id"}, split={"by": "group", "columns": ["shop"], "salt": "s1"}).json[
+        "findings"
+    ]
+    told = [finding for finding in findings if finding.startswith("split: the shares of rows are train 0.")]
+    assert len(told) == 1
+    assert "instead of train 0.70, valid 0.15, test 0.15: a group stays together" in told[0]
+    findings = prepare(rows, data={"id": "id"}).json["findings"]
+    assert not any("shares of rows" in finding for finding in findings)

@@ -10,9 +10,9 @@ from ratchet.adapters import dates
 from ratchet.adapters.dateforms import COMPACT
 from ratchet.adapters.dates import Place, UnreadDateError, parsed
 from ratchet.adapters.sources import Table
-from ratchet.adapters.sql import literal, quoted, run
+from ratchet.adapters.sql import literal, lowest_view, quoted, run
 from ratchet.config import ColumnSplit, Data, Split, TimeSplit
-from ratchet.errors import did_you_mean
+from ratchet.errors import DataError, did_you_mean
 
 TEXT, ROWS = "ratchet_text_", "ratchet_rows"
 WHOLE_NUMBERS = ("INTEGER", "BIGINT", "UINTEGER", "UBIGINT", "HUGEINT")
@@ -64,11 +64,18 @@ def settle(db: duckdb.DuckDBPyConnection, data: Data, split: Split, tables: Sequ
             for name, kind in columns.items()
             if kind in ("DATE", "TIMESTAMP") and name not in table.read.dates and _is_needed(name, data, split)
         ]
-        if not (table.is_delimited and guessed):
+        if not table.is_delimited:
+            continue
+        if isinstance(split, TimeSplit) and columns.get(split.column) == "DOUBLE" and _may_be_months(db, table, split):
+            guessed.append(split.column)
+        if not guessed:
             continue
         attach(db, as_text(replace(table, read=table.read.model_copy(update={"dates": {}})), guessed, _raw(db, table)))
         forms = {}
         for name in guessed:
+            if columns[name] == "DOUBLE":
+                forms[name] = "%Y.%m" if _are_months(db, table, name) else ""
+                continue
             key = "split.column" if name == getattr(split, "column", None) else f"data.sources.{table.name}"
             place = Place(key, name, table.name, has_na=True)
             forms[name] = dates.find(db, quoted(table.name), _text(name), place)
@@ -77,14 +84,31 @@ def settle(db: duckdb.DuckDBPyConnection, data: Data, split: Split, tables: Sequ
         attach(db, replace(table, read=read))
 
 
+def _may_be_months(db: duckdb.DuckDBPyConnection, table: Table, split: TimeSplit) -> bool:
+    """Whether a column of numbers may hold months behind a dot: as a number 2014.10 is 2014.1, and after 2014.9."""
+    column = quoted(split.column)
+    odd = f"count(*) FILTER (NOT {column} BETWEEN 1900 AND 2101 OR {column} % 1 > 0.125 AND {column} * 10 % 1 > 0.001)"
+    parts = f"count(*) FILTER ({column} % 1 > 0)"
+    asked = f"SELECT {odd}, {parts} FROM {quoted(table.name)}"
+    try:
+        strange, fractions = run(db, asked, "split.column").fetchall()[0]
+    except DataError:  # a later cell is no number: then all cells are looked at as text
+        return False
+    return bool(fractions and not strange)
+
+
+def _are_months(db: duckdb.DuckDBPyConnection, table: Table, name: str) -> bool:
+    """Whether each cell is a year and a month, and some month has two digits, so that it is no part of a year."""
+    text = _text(name)
+    odd = f"count({text}) FILTER (NOT regexp_full_match({text}, '[0-9]{{4}}[.](0?[1-9]|1[0-2])'))"
+    two = f"count({text}) FILTER (regexp_full_match({text}, '[0-9]{{4}}[.](0[1-9]|1[0-2])'))"
+    strange, several = run(db, f"SELECT {odd}, {two} FROM {quoted(table.name)}", "split.column").fetchall()[0]
+    return bool(several and not strange)
+
+
 def _raw(db: duckdb.DuckDBPyConnection, table: Table) -> list[str]:
     """The names of a table's columns as its files have them."""
-    for view in (f"ratchet_raw_{table.name}", table.name):
-        try:
-            return list(columns_of(db, view))
-        except duckdb.CatalogException:
-            continue
-    return []
+    return list(columns_of(db, lowest_view(db, table.name)))
 
 
 def _is_needed(name: str, data: Data, split: Split) -> bool:

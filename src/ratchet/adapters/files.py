@@ -4,6 +4,7 @@ DuckDB streams and spills to disk, so a file larger than memory passes. Once the
 connection reads nothing but them: a query in a YAML file cannot reach other files, write, or load extensions.
 """
 
+import re
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 
 from ratchet.adapters import columns, datecolumns, delimited, jsonfiles, partitions, parts
 from ratchet.adapters.dates import UnreadDateError
-from ratchet.adapters.sides import GROUP, SIDE, SIDES, SOURCE, joined, key_columns, side_of
+from ratchet.adapters.sides import GROUP, PLACE, SIDE, SIDES, SOURCE, joined, key_columns, md5_number, side_of
 from ratchet.adapters.sources import Table
 from ratchet.adapters.sql import escape_pattern, in_short, literal, parquet, quoted, replace_view, run
 from ratchet.config import ColumnSplit, Data, GroupSplit, SourceSplit, Split, TimeSplit
@@ -28,6 +29,7 @@ from ratchet.errors import DataError, did_you_mean
 
 MOST_ROWS, MOST_CELLS = 65_536, 4_000_000  # that are in memory at a time
 MEMORY = "1GB"  # beyond it DuckDB spills to disk
+MOST_DIGITS = 15  # of a number that a double holds exactly
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
            "FLOAT", "DOUBLE", "DECIMAL", "UHUGEINT")  # fmt: skip
 
@@ -169,17 +171,21 @@ def _gather(
     if reserved := sorted(name for name in given if name.lower().startswith("ratchet_")):
         raise DataError(f"column {reserved[0]!r}: names beginning with ratchet_ are Ratchet's own; rename it")
     kinds = {name: _kind(kind) for name, kind in columns.items() if name in given}
+    if data.id and _is_wide(columns[data.id]):
+        kinds[data.id] = "text"
     if len(kinds) < 2:
         raise DataError(f"data: no column beside the target {data.target!r}; a wrong read.sep looks like this")
-    shown = [_cast(name, columns[name], keep=name in (data.target, data.id)) for name in kinds]
-    key = joined(key_columns(data, split, kinds), kinds, data.id)
+    shown = [_cast(name, columns[name], name in (data.target, data.id), data.id) for name in kinds]
+    key = joined(key_columns(data, split, kinds), kinds, data.id, columns)
     target = _value(data.target, columns[data.target])
-    extra = [f"{side_of(db, split, key, target)} AS {SIDE}"]
+    extra = [f"{side_of(db, split, key, target, columns)} AS {SIDE}"]
     if isinstance(split, GroupSplit):
         extra.append(f"md5_number_lower({key}) AS {GROUP}")
+    if not isinstance(split, TimeSplit) and split.stratify is not False:
+        extra.append(f"{md5_number(key, split.salt)} AS {PLACE}")
     # Neither a join nor equal times have an order; training has to see the same one each time.
     order = [quoted(split.column)] if isinstance(split, TimeSplit) else []
-    order += [f"md5({joined(list(kinds), kinds)})"] if order or data.query else []
+    order += [f"md5({joined(list(kinds), kinds, None, columns)})"] if order or data.query else []
     select = f"SELECT {', '.join(shown + extra)} FROM ratchet_rows"
     select += f" ORDER BY {', '.join(order)}" if order else ""
     # It is read again at once and then removed: packing it would take longer than it saves.
@@ -206,6 +212,13 @@ def _write(
     """Write a query's rows to Parquet, in groups that fit into memory however many columns there are."""
     form = f"FORMAT parquet, ROW_GROUP_SIZE {rows_at_a_time(columns)}, {more}"
     run(db, f"COPY ({select}) TO {literal(str(path))} ({form})", place)
+
+
+def rewrite(db: duckdb.DuckDBPyConnection, select: str, rows: Path, place: str) -> None:
+    """Put the rows of a query over a Parquet file in that file's place. place: of the task, for a fault."""
+    beside = rows.with_name("rewritten.parquet")
+    _write(db, select, beside, len(pq.read_schema(rows)), place, "COMPRESSION uncompressed")
+    beside.replace(rows)
 
 
 def rows_at_a_time(columns: int) -> int:
@@ -243,14 +256,22 @@ def _kind(duckdb_type: str) -> str:
     return "date" if duckdb_type.startswith(("DATE", "TIME")) else "text"
 
 
+def _is_wide(duckdb_type: str) -> bool:
+    """Whether numbers of the type have more digits than a double holds; as ids they are texts."""
+    digits = re.match(r"DECIMAL\((\d+)", duckdb_type)
+    return duckdb_type in ("HUGEINT", "UHUGEINT") or (digits is not None and int(digits[1]) > MOST_DIGITS)
+
+
 def _value(name: str, duckdb_type: str) -> str:
     """SQL of the column's value; a NaN is a missing cell, as in pandas."""
     column = quoted(name)
     return f"nullif({column}, 'nan'::DOUBLE)" if duckdb_type in ("FLOAT", "DOUBLE") else column
 
 
-def _cast(name: str, duckdb_type: str, keep: bool) -> str:
+def _cast(name: str, duckdb_type: str, keep: bool, id_column: str | None) -> str:
     kind, value = _kind(duckdb_type), _value(name, duckdb_type)
+    if keep and _is_wide(duckdb_type) and name == id_column:
+        return f"{value}::VARCHAR AS {quoted(name)}"
     inexact = kind == "number" and duckdb_type.startswith(("DECIMAL", "HUGEINT", "UHUGEINT"))
     if inexact or (kind == "number" and not keep):
         return f"{value}::DOUBLE AS {quoted(name)}"
@@ -265,9 +286,10 @@ def write_sides(db: duckdb.DuckDBPyConnection, rows: Path, folder: Path) -> dict
     Raises DataError if a side is empty.
     """
     counts = {}
+    own = ", ".join(quoted(name) for name in pq.read_schema(rows).names if name not in (SIDE, PLACE))
     for side in SIDES:
         target = folder / f"{side}.parquet"
-        select = f"SELECT * EXCLUDE ({SIDE}) FROM {parquet(rows)} WHERE {SIDE} = '{side}'"
+        select = f"SELECT {own} FROM {parquet(rows)} WHERE {SIDE} = '{side}'"
         _write(db, select, target, len(pq.read_schema(rows)), "split")
         counts[side] = pq.read_metadata(target).num_rows
         if not counts[side]:
@@ -313,9 +335,6 @@ def keep_targets(db: duckdb.DuckDBPyConnection, target: str, rows: Path) -> tupl
     table, known = parquet(rows), quoted(target)
     missing = run(db, f"SELECT count(*) - count({known}) FROM {table}", "data.target").fetchall()[0][0]
     if missing:
-        kept = rows.with_name("kept.parquet")
-        sql = f"SELECT * FROM {table} WHERE {known} IS NOT NULL"
-        _write(db, sql, kept, len(pq.read_schema(rows)), "data", "COMPRESSION uncompressed")
-        kept.replace(rows)
+        rewrite(db, f"SELECT * FROM {table} WHERE {known} IS NOT NULL", rows, "data")
     sql = f"SELECT {known}, count(*) FROM {table} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1001"
     return int(missing), [(value, int(count)) for value, count in run(db, sql, "data.target").fetchall()]

@@ -134,6 +134,16 @@ def doubles(db: duckdb.DuckDBPyConnection, rows: Path, features: list[str]) -> d
     return {"repeated_rows": int(repeated), "rows_on_two_sides": int(on_two_sides)}
 
 
+def combinations(db: duckdb.DuckDBPyConnection, rows: Path, features: list[str], target: str) -> dict[str, int]:
+    """Count how many different combinations the features have, and the rows whose twins differ in the target."""
+    row, value = f"hash({', '.join(quoted(name) for name in features)})", quoted(target)
+    counted = f"SELECT count(*) AS n, min({value}) IS DISTINCT FROM max({value}) AS differ"
+    sql = f"{counted} FROM {parquet(rows)} GROUP BY {row}"
+    asked = f"SELECT count(*), coalesce(sum(n) FILTER (differ), 0)::BIGINT FROM ({sql})"
+    different, mixed = db.execute(asked).fetchall()[0]
+    return {"different_rows": int(different), "rows_of_mixed_twins": int(mixed)}
+
+
 def ids(db: duckdb.DuckDBPyConnection, rows: Path, name: str) -> dict[str, int]:
     """Count ids that are missing and ids that occur again."""
     column = quoted(name)

@@ -1,10 +1,11 @@
 """The parts of a task that say which rows there are, and which of them are learned from."""
 
 import re
+from datetime import date, datetime
 from typing import Annotated, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ratchet.config.base import NOT_BOOL, Column, Fraction, Section
 from ratchet.config.numbers import Form
@@ -119,6 +120,22 @@ class Collected(Section):
     note: str = Field("", description="What else to know.")
 
 
+class RareClasses(Section):
+    """What becomes of classes with few rows: merged into one class, or left out with their rows."""
+
+    under: int = Field(ge=2, description="A class with fewer rows than this is rare.")
+    into: Annotated[str | int, NOT_BOOL] | None = Field(
+        None, description="Name of the class that rare ones are merged into; a number where the classes are numbers."
+    )
+    drop: bool = Field(False, description="Leave the rows of rare classes out instead.")
+
+    @model_validator(mode="after")
+    def _merged_or_left_out(self) -> Self:
+        if (self.into is None) != self.drop:
+            raise ValueError("name either into, as in {under: 10, into: other}, or drop: true")
+        return self
+
+
 class Data(Section):
     """The rows and the target."""
 
@@ -135,6 +152,9 @@ class Data(Section):
     target: Column = Field(min_length=1, description="Column to predict.")
     positive: Annotated[str | int | float, NOT_BOOL] | None = Field(
         None, description="The positive class of a binary target."
+    )
+    rare_classes: RareClasses | None = Field(
+        None, description="What becomes of classes with few rows, as in {under: 10, into: other}; unset: nothing."
     )
     id: Column | None = Field(None, description="Column that names a row; never a feature.")
     drop: tuple[Column, ...] = Field((), description="Columns that are not features.")
@@ -180,10 +200,18 @@ class _Shares(Section):
         return self
 
 
+STRATIFY = Field(
+    None,
+    description="Whether each side gets its share of each class; unset: of classes of which a side would hold fewer"
+    " than 5 rows by hash alone, which is told. Then a few rows may change sides when the data grow.",
+)
+
+
 class HashSplit(_Shares):
     """By md5 of salt and id (without an id: of the whole row), so a row never changes sides."""
 
     by: Literal["hash"] = "hash"
+    stratify: bool | None = STRATIFY
 
 
 class GroupSplit(_Shares):
@@ -191,6 +219,7 @@ class GroupSplit(_Shares):
 
     by: Literal["group"]
     columns: tuple[Column, ...] = Field(min_length=1, description="Columns that make the group.")
+    stratify: bool | None = STRATIFY
 
 
 class TimeSplit(_Shares):
@@ -203,6 +232,19 @@ class TimeSplit(_Shares):
 class _Official(Section):
     valid: Fraction = Field(0.15, description="Share of the training rows kept for valid, by hash.")
     salt: str = Field("ratchet", description="Changes which rows go to valid.")
+    stratify: bool | None = STRATIFY
+
+
+def _as_plain_value(value: object) -> object:
+    """A date that YAML has read as one is the text that stands there; 2022.0 is 2022."""
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
+    if isinstance(value, date):
+        return value.isoformat()
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+SideValue = Annotated[str | int | float, NOT_BOOL, BeforeValidator(_as_plain_value)]
 
 
 class ColumnSplit(_Official):
@@ -210,8 +252,16 @@ class ColumnSplit(_Official):
 
     by: Literal["column"]
     column: Column = Field(description="Column that names the side.")
-    train: tuple[Annotated[str | int, NOT_BOOL], ...] = Field(min_length=1, description="Its values for train.")
-    test: tuple[Annotated[str | int, NOT_BOOL], ...] = Field(min_length=1, description="Its values for test.")
+    train: tuple[SideValue, ...] = Field(
+        min_length=1, description="Its values for train; of dates and times also days, months (2024-05) and years."
+    )
+    test: tuple[SideValue, ...] = Field(min_length=1, description="Its values for test.")
+
+    @model_validator(mode="after")
+    def _each_value_has_one_side(self) -> Self:
+        if both := sorted({str(value) for value in self.train} & {str(value) for value in self.test}):
+            raise ValueError(f"{both[0]!r} is in train and in test")
+        return self
 
 
 class SourceSplit(_Official):

@@ -1,5 +1,6 @@
 """What is wrong or odd about the data: errors stop preprocess, findings are shown and logged."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ratchet.config import Kind, Task
+from ratchet.config import GroupSplit, HashSplit, Kind, Split, Task, TimeSplit
+from ratchet.core import rareclasses
+from ratchet.core.labels import ClassIndex
 from ratchet.errors import DataError
 
 MAX_CLASSES = 100
@@ -17,6 +20,9 @@ MANY_CODES = 0.02
 # An index without a name, as DuckDB, pandas, R's readers and pandas' Parquet call it.
 NAMELESS = re.compile(r"column0+|Unnamed: 0(\.\d+)?|\.\.\.1|__index_level_0__")
 INDEX_ROWS = 20  # fewer may count by chance
+MOSTLY = 0.5
+FEW_COMBINATIONS = 10  # rows of each, on average
+SHARE_OFF = 0.1
 
 
 def kind_of_target(task: Task, values: Sequence[tuple[Any, int]]) -> tuple[Kind, list[Any]]:
@@ -36,11 +42,15 @@ def kind_of_target(task: Task, values: Sequence[tuple[Any, int]]) -> tuple[Kind,
     if task.data.positive is not None and kind != "binary":
         raise DataError(f"data.positive: is for a binary target; {name!r} is {kind}")
     if kind == "regression":
+        if task.data.rare_classes:
+            raise DataError(f"data.rare_classes: is for classes, and {name!r} holds numbers to predict; leave it out")
         if not numeric:
             raise DataError(f"problem.kind: regression needs numbers, {name!r} holds {distinct[0]!r}")
         return kind, []
     if len(distinct) > MAX_CLASSES:
         hint = "is it problem.kind: regression?" if numeric else "does it name the rows?"
+        merge = rareclasses.too_many(values, MAX_CLASSES) if not numeric else ""
+        hint += f" Else {merge}" if merge else ""
         raise DataError(f"data.target: {name!r} has more than {MAX_CLASSES} classes; {hint}")
     if kind == "multiclass":
         return kind, sorted(distinct)
@@ -61,10 +71,10 @@ def _two_classes(task: Task, distinct: Sequence[Any]) -> list[Any]:
         raise DataError(f"data.target: {name!r} has {len(distinct)} values ({_some(distinct)}), binary needs two")
     if positive is None:
         return sorted(distinct)
-    same = [value for value in distinct if value == positive or str(value) == str(positive)]
-    if not same:
+    place = ClassIndex(distinct).find(positive)
+    if place is None:
         raise DataError(f"data.positive: {positive!r} is no value of {name!r}; it holds {_some(distinct)}")
-    return [value for value in distinct if value not in same] + same
+    return [distinct[1 - place], distinct[place]]
 
 
 def _some(values: Sequence[Any]) -> str:
@@ -85,7 +95,10 @@ def findings(task: Task, profile: Sequence[Mapping[str, Any]], counts: Mapping[s
         found.append(f"{counts['unplaced_rows']:,} rows belong to no side of the split and were left out")
     if counts["repeated_rows"]:
         found.append(f"{counts['repeated_rows']:,} of {rows:,} rows repeat the features of an earlier row")
-    if shared := counts["rows_on_two_sides"]:
+    shared, is_coarse = counts["rows_on_two_sides"], _is_coarse(counts)
+    if is_coarse:
+        found.append(_coarse(task, counts))
+    elif shared:
         found.append(
             f"{shared:,} rows ({shared / rows:.1%}) have twins on another side of the split; scores on test flatter the"
             " model; split by group"
@@ -135,6 +148,48 @@ def padded_texts(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
 
 def _and_more(names: Sequence[str]) -> str:
     return f", as in {len(names) - 1} other columns" if len(names) > 1 else ""
+
+
+def _is_coarse(counts: Mapping[str, int]) -> bool:
+    """Whether rows repeat because the features have few combinations, as in a survey, not because they were copied.
+
+    Then a combination stands in ten rows or more, and most have rows of more than one class or value.
+    """
+    is_few = counts.get("different_rows", math.inf) * FEW_COMBINATIONS <= counts["rows"]
+    return is_few and counts["rows_of_mixed_twins"] >= MOSTLY * counts["rows"]
+
+
+def _coarse(task: Task, counts: Mapping[str, int]) -> str:
+    known = f"the features have {counts['different_rows']:,} different combinations in {counts['rows']:,} rows"
+    if counts["rows_on_two_sides"] or task.data.id or not isinstance(task.split, HashSplit):
+        return f"{known}, so those of test stand in train too; no leak, if each row is a case of its own"
+    return (
+        f"{known}, and without data.id equal rows stay together, so that none of test is ever seen in train; give each"
+        ' row an id, as by data.query: "SELECT row_number() OVER () AS row_id, * FROM …" and id: row_id'
+    )
+
+
+def shares(split: Split, sides: Mapping[str, int]) -> list[str]:
+    """Return a sentence if a side holds a share of the rows that is more than a tenth off what was asked for.
+
+    sides: rows by side.
+    """
+    if not isinstance(split, HashSplit | GroupSplit | TimeSplit):
+        return []
+    total = sum(sides.values())
+    wanted = {"train": split.train, "valid": split.valid, "test": split.test}
+    if all(abs(sides[side] / total - share) <= SHARE_OFF for side, share in wanted.items()):
+        return []
+    held, asked = (
+        ", ".join(f"{side} {share:.2f}" for side, share in each.items())
+        for each in ({side: sides[side] / total for side in wanted}, wanted)
+    )
+    why = {
+        "group": "a group stays together, and they are few or differ in size; another split.salt cuts them otherwise",
+        "time": "equal times stay together",
+        "hash": "rows of one id, and without data.id equal rows, stay together, or there are few",
+    }
+    return [f"split: the shares of rows are {held} instead of {asked}: {why[split.by]}"]
 
 
 def codes(rows: pd.DataFrame) -> list[str]:

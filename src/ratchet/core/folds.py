@@ -58,4 +58,6 @@ def _enough(target: np.ndarray, kind: str, folds: int, groups: np.ndarray | None
     if kind != "regression":
         smallest = int(np.bincount(target.astype(int)).min())
         if smallest < folds:
-            raise DataError(f"search.folds: {folds} folds, but the rarest class has {smallest} rows in train")
+            mend = f"take search: {{folds: {smallest}}}" if smallest > 1 else "collect more rows of it"
+            mend += ", or merge rare classes by data.rare_classes" if kind == "multiclass" else ""
+            raise DataError(f"search.folds: {folds} folds, but the rarest class has {smallest} rows in train; {mend}")

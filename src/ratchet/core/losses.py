@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ratchet.config import Cost, Kind, Rollout
+from ratchet.core.labels import ClassIndex
 from ratchet.errors import ConfigError
 
 STEPS = 100  # losses of a regression are kept to so many parts of the largest error
@@ -70,7 +71,7 @@ def losses(measure: Measure, answers: Sequence[Any], outcomes: Sequence[Any]) ->
     """
     if measure.kind == "regression":
         return _errors(_numbers(answers), _numbers(outcomes), measure.largest)
-    names = _names(measure.classes)
+    names = ClassIndex(measure.classes)
     called, true = (np.array([_place(names, each) for each in given], float) for given in (answers, outcomes))
     known = ~np.isnan(called) & ~np.isnan(true)
     wrong = (called != true).astype(float)
@@ -101,18 +102,6 @@ def _number(value: Any) -> float:
         return math.nan
 
 
-def _names(classes: Sequence[Any]) -> dict[str, int]:
-    return {_name(each): place for place, each in enumerate(classes)}
-
-
-def _name(label: Any) -> str:
-    """Return a label as text that is the same for 1, 1.0, "1" and true, as callers and JSON write them."""
-    if isinstance(label, bool | np.bool_):
-        label = int(label)
-    if isinstance(label, float | np.floating) and float(label).is_integer():
-        label = int(label)
-    return str(label)
-
-
-def _place(names: dict[str, int], label: Any) -> float:
-    return math.nan if label is None else names.get(_name(label), math.nan)
+def _place(names: ClassIndex, label: Any) -> float:
+    place = names.find(label)
+    return math.nan if place is None else place

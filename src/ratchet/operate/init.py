@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from ratchet.adapters import files, profile, sources
 from ratchet.adapters.sources import Table
-from ratchet.adapters.sql import in_short, literal, quoted, run
+from ratchet.adapters.sql import in_short, parquet, quoted, run
 from ratchet.config import Data, HashSplit, Problem, Read, Source, Task, is_database
 from ratchet.core import amounts, checks, suggestions
 from ratchet.core.suggested_split import SplitSuggestion, suggest_split
@@ -160,7 +160,7 @@ def _read(found: Table, task: Task, settings: Settings) -> Rows:
 
 
 def _missing_words(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> list[str]:
-    column, table = quoted(name), f"read_parquet({literal(str(path))})"
+    column, table = quoted(name), parquet(path)
     number = f"try_cast(trim({column}) AS DOUBLE)"
     numbers = run(db, f"SELECT count({number}) FROM {table}", "data").fetchall()[0][0]
     if not numbers:

@@ -10,6 +10,7 @@ from ratchet.adapters.registry import Version
 from ratchet.adapters.rollouts import RUNNING, Rollout, Step
 from ratchet.adapters.runs import Run
 from ratchet.core import rollout as terms_of
+from ratchet.core.labels import spelling
 from ratchet.core.rollout import Judged
 from ratchet.errors import RatchetError
 from ratchet.operate import settling
@@ -89,7 +90,7 @@ def _both(session: Session, number: int | None) -> tuple[Version, Version]:
 def _terms(session: Session, champion: Version, challenger: Version) -> str:
     """Return the terms; the models themselves say what they answer."""
     one, other = (session.scorer(chronicle.model_of(session, each)) for each in (champion, challenger))
-    if one.kind != other.kind or sorted(map(str, one.classes)) != sorted(map(str, other.classes)):
+    if one.kind != other.kind or sorted(map(spelling, one.classes)) != sorted(map(spelling, other.classes)):
         raise RatchetError(
             f"{session.task.name}: versions {champion.number} and {challenger.number} answer different labels"
             f" ({', '.join(map(str, one.classes))}; {', '.join(map(str, other.classes))}), which cannot be compared"

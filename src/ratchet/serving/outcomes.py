@@ -8,6 +8,7 @@ from typing import Any
 
 from ratchet.adapters import captured
 from ratchet.adapters.captured import Outcome
+from ratchet.core.labels import ClassIndex
 from ratchet.errors import RatchetError, did_you_mean
 from ratchet.serving.recorder import Recorder
 
@@ -28,10 +29,14 @@ class FaultyError(RatchetError):
 
 @dataclass(frozen=True)
 class Labels:
-    """What a label may be. classes: of the model, none where they are not known; is_number: it is a value instead."""
+    """What a label may be. classes: of the model, none where they are not known; is_number: it is a value instead.
+
+    merged: the class that stands for those that the task merged (data.rare_classes), so for a label of no other class.
+    """
 
     classes: tuple[Any, ...] = ()
     is_number: bool = False
+    merged: Any = None
 
 
 def keep(recorder: Recorder, body: object, labels: Labels = Labels()) -> dict[str, int]:
@@ -39,7 +44,8 @@ def keep(recorder: Recorder, body: object, labels: Labels = Labels()) -> dict[st
 
     Raises FaultyError for a body that is wrong; Away or ServerError where nothing could be kept.
     """
-    outcomes = checked(body, labels, datetime.now(UTC))
+    rare = recorder.task.data.rare_classes
+    outcomes = checked(body, replace(labels, merged=rare.into if rare else None), datetime.now(UTC))
     hide = recorder.sensitive.entity_of
     hidden = [each if each.entity is None else replace(each, entity=hide(each.entity)) for each in outcomes]
     is_list = isinstance(body, list)
@@ -127,11 +133,14 @@ def _label(value: dict[str, Any], labels: Labels, tell: Tell) -> Any:
         if isinstance(found, bool) or not isinstance(found, int | float) or not _is_finite(found):
             tell("label", "expected a number")
     elif labels.classes:
-        alike = [each for each in labels.classes if _is_same(each, found)]
-        if not alike:
+        known = ClassIndex(labels.classes)
+        place = known.find(found)
+        if place is None and not isinstance(found, dict | list):
+            place = known.find(labels.merged)
+        if place is None:
             shown = ", ".join(str(each) for each in labels.classes[:20])
             tell("label", f"expected one of {shown}")
-        return alike[0] if alike else None
+        return None if place is None else labels.classes[place]
     elif isinstance(found, dict | list) or (isinstance(found, float) and not math.isfinite(found)):
         tell("label", "expected a text, a number, true or false")
     elif isinstance(found, str) and not (len(found) <= LONGEST and _is_text(found)):
@@ -144,13 +153,6 @@ def _is_finite(found: float) -> bool:
         return math.isfinite(float(found))
     except OverflowError:
         return False
-
-
-def _is_same(known: Any, found: object) -> bool:
-    """Whether a class is meant: itself, or its text, as files of outcomes have it; true is no 1."""
-    if isinstance(known, bool) or isinstance(found, bool):
-        return type(known) is type(found) and known == found
-    return known == found or (isinstance(found, str) and str(known) == found)
 
 
 def _moment(value: dict[str, Any], now: datetime, tell: Tell) -> datetime:

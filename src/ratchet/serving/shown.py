@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ratchet.config import Task
+from ratchet.core.labels import spelling
 from ratchet.serving import forms
 from ratchet.serving.routes import Backend
 
@@ -88,7 +89,7 @@ def percent(share: float) -> str:
 
 
 def _is_same(one: Label, other: Label) -> bool:
-    return one == other or str(one) == str(other)
+    return one == other or spelling(one) == spelling(other)
 
 
 def _likely(task: Task, backend: Backend, answer: Mapping[str, Any]) -> list[tuple[str, float]]:

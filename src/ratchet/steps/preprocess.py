@@ -10,11 +10,11 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from ratchet.adapters import columns, files, profile, records, sides
+from ratchet.adapters import columns, files, profile, records, sides, strata
 from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
 from ratchet.config import GroupSplit, HashSplit, Kind, Task
-from ratchet.core import amounts, asked, baselines, checks, features, leaks, plots
+from ratchet.core import amounts, asked, baselines, checks, features, leaks, plots, rareclasses
 from ratchet.core.features import Plan
 from ratchet.core.leaks import Leak
 from ratchet.errors import DataError
@@ -39,7 +39,9 @@ CODE = (
     "adapters/sheets.py",
     "adapters/sides.py",
     "adapters/sources.py",
+    "adapters/splitvalues.py",
     "adapters/sql.py",
+    "adapters/strata.py",
     "adapters/synthetic.py",
     "adapters/unpack.py",
     "config/numbers.py",
@@ -48,14 +50,17 @@ CODE = (
     "core/canvas.py",
     "core/checks.py",
     "core/features.py",
+    "core/labels.py",
     "core/leaks.py",
     "core/plots.py",
+    "core/rareclasses.py",
     "scoring/cells.py",
     "scoring/expressions.py",
     "scoring/values.py",
     "steps/preprocess.py",
 )
 SAMPLE_ROWS = 20_000
+MOSTLY_TWINS = 0.8  # from this share of rows that repeat on, why they do is looked at
 
 
 @dataclass(frozen=True)
@@ -148,8 +153,13 @@ def _gather(
     read: list[str] = []
     kinds = files.gather(db, task.data, task.split, rows, tables, read.append)
     missing, values = files.keep_targets(db, task.data.target, rows)
+    if task.data.rare_classes:
+        values, merged = strata.merge_rare(db, task.data.rare_classes, task.data.target, rows)
+        read += [merged] if merged else []
     kind, classes = checks.kind_of_target(task, values)
     asked.check(task, kind)  # before a search is waited for
+    is_stratified, spread = strata.spread(db, task.split, task.data.target, rows) if classes else (False, "")
+    read += [spread] if spread else []
     described = profile.columns(db, rows, kinds)
     total = profile.count(db, rows)
     for entry in described:
@@ -165,9 +175,13 @@ def _gather(
         **profile.doubles(db, rows, raw),
         **(profile.ids(db, rows, task.data.id) if task.data.id else {}),
     }
+    if counts["repeated_rows"] > MOSTLY_TWINS * total:
+        counts |= profile.combinations(db, rows, raw, task.data.target)
     about: dict[str, Any] = {
         "kind": kind,
         "classes": classes,
+        "classes_rows": [int(count) for _, count in _in_order(values, classes)],
+        "is_stratified": is_stratified,
         "target": task.data.target,
         "features": dict(plan.kinds),
         "formulas": dict(plan.formulas),
@@ -176,7 +190,12 @@ def _gather(
         "required": [entry["name"] for entry in described if not entry["missing"]],
         "sides": sides,
         "counts": counts,
-        "findings": [*read, *checks.findings(task, described, counts), *columns.notes(db)],
+        "findings": [
+            *read,
+            *checks.shares(task.split, sides),
+            *checks.findings(task, described, counts),
+            *columns.notes(db),
+        ],
     }
     texts = [] if task.features.kind == "text" else [name for name, kind in kinds.items() if kind == "text"]
     own = {task.data.target, task.data.id, *task.data.drop, *task.features.categorical}
@@ -189,6 +208,12 @@ def _gather(
         about["findings"] += checks.padded_texts(seen, texts)
     _look_closer(task, about, seen)
     return about, described
+
+
+def _in_order(values: Sequence[tuple[Any, int]], classes: Sequence[Any]) -> list[tuple[Any, int]]:
+    """The classes with their rows, in the order in which the model has them."""
+    counts = dict(values)
+    return [(name, counts[name]) for name in classes]
 
 
 def _look_closer(task: Task, about: dict[str, Any], rows: pd.DataFrame) -> None:
@@ -238,25 +263,30 @@ def _digests(task: Task, tables: list[Table], about: dict[str, Any]) -> dict[str
     contents = [(table.name, table.digest) for table in tables]
     decides = {name: about["columns"][name] for name in sides.key_columns(data, split, about["columns"])}
     # By hash, rows stay on their sides when the data grow, as long as what decides keeps its meaning.
-    grows = isinstance(split, HashSplit | GroupSplit)
+    grows = isinstance(split, HashSplit | GroupSplit) and not about["is_stratified"]
     rows = [data.query, decides] if grows else [data.query, contents]
+    stratify = {"stratify": True} if about["is_stratified"] else {}
+    told = split.model_dump(mode="json", exclude={"stratify"}) | stratify
     return {
         "sources": [{"name": t.name, "origin": t.origin, "sha256": t.digest} for t in tables],
         "data_digest": key_of((), contents, data.query),
         # Two runs with the same digest keep the same rows apart.
-        "split_digest": key_of((), split.model_dump(mode="json"), data.id, rows),
+        "split_digest": key_of((), told, data.id, rows),
     }
 
 
 def _check_sides(about: dict[str, Any], splits: Path, task: Task) -> None:
-    """Refuse a side in which a class is missing, or a target without a value."""
+    """Refuse a side in which a class is missing, classes that are too rare to learn, or a target without a value."""
+    totals = dict(zip(about["classes"], about["classes_rows"], strict=True))
     for side in sides.SIDES:
         target = encoded_target(files.read_side(splits, side, [task.data.target])[task.data.target], about["classes"])
+        if about["kind"] == "multiclass" and side == "train":
+            in_train = dict(zip(totals, np.bincount(target, minlength=len(totals)).tolist(), strict=True))
+            if fault := rareclasses.too_few(task, totals, in_train):
+                raise DataError(fault)
         if about["classes"] and len(found := np.unique(target)) < 2:
             only = about["classes"][int(found[0])]
-            raise DataError(f"split: {side} holds one class only ({only!r}, {len(target)} rows); enlarge its share")
-        if side == "train" and (lost := sorted({*range(len(about["classes"]))} - set(target.tolist()))):
-            raise DataError(f"split: train holds no row of class {about['classes'][lost[0]]!r}; enlarge its share")
+            raise DataError(rareclasses.one_class_only(task.split, side, only, len(target), totals))
         if about["kind"] == "regression" and not np.isfinite(target).all():
             raise DataError(f"data.target: {task.data.target!r} holds infinite numbers in {side}; remove them")
 
