@@ -7,7 +7,7 @@ import io
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -221,3 +221,59 @@ def _in_words(whole: str, reason: str) -> str:
     else:  # the rest of the message quotes the row
         told = "a quote is not closed" if "quote" in whole else "it cannot be read"
     return f"line {line[1]}: {told}"
+
+
+# Files that are scored: what the model reads is known, so nothing is seen from the rows.
+
+
+def attach_as_text(db: duckdb.DuckDBPyConnection, table: Table, files: str) -> None:
+    """Create the view of a delimited table in which each cell is its text as it stands in the file; empty is NULL.
+
+    Neither its rows nor their order decide how it is read: the separator is that of the header.
+    Raises DataError for a header that cannot be read.
+    """
+    for file in table.files:
+        _check_header(table, file)
+    _check_parts(table)
+    sep, names = _header(table, table.files[0])
+    quote = QUOTE if table.read.quote is None else table.read.quote
+    shape = ", ".join(f"{literal(name or f'column{place}')}: 'VARCHAR'" for place, name in enumerate(names))
+    given = f"auto_detect = false, header = true, delim = {literal(sep)}, quote = {literal(quote)}"
+    given += f", escape = {literal(quote)}, {_longest(LINE_BYTES)}, columns = {{{shape}}}"
+    try:
+        db.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS SELECT * FROM read_csv({files}, {given})")
+    except duckdb.Error as error:
+        raise DataError(_fault(table, in_short(error))) from None
+
+
+def attach_typed(db: duckdb.DuckDBPyConnection, table: Table, files: str, types: Mapping[str, str]) -> None:
+    """Create the view of a delimited table whose columns have the types that they had at train.
+
+    types: DuckDB's, by column; a column that it does not name is seen from all rows.
+    Raises DataError as `attach` does.
+    """
+    for file in table.files:
+        _check_header(table, file)
+    _check_parts(table)
+    names = set(_header(table, table.files[0])[1])
+    known = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in types.items() if name in names)
+    read = options(table.read.model_copy(update={"types": {}})) + (f", types = {{{known}}}" if known else "")
+    reader = f"read_csv({files}{read}, sample_size = -1, {_longest(LINE_BYTES)})"
+    try:
+        db.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
+    except duckdb.Error as error:
+        raise DataError(_fault(table, _reason(db, table, files) or in_short(error))) from None
+
+
+def number_of(column: str, missing: Iterable[str]) -> str:
+    """SQL of the number that a text cell writes, NULL for a missing one; an error for any other text.
+
+    column: as SQL names it; missing: the texts that mean missing. Python and DuckDB read 1_000, which no file means.
+    """
+    words = ", ".join(literal(word) for word in sorted({"", *missing}))
+    return f"CASE WHEN trim({column}) NOT IN ({words}) THEN replace({column}, '_', '?')::DOUBLE END"
+
+
+def fault_of(db: duckdb.DuckDBPyConnection, table: Table, files: str) -> str:
+    """Return the first fault of a delimited table with its line; empty if there is none."""
+    return _reason(db, table, files)

@@ -7,7 +7,7 @@ connection reads nothing but them: a query in a YAML file cannot reach other fil
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,16 @@ RAW, MEMORY = "ratchet_raw_", "1GB"  # beyond it DuckDB spills to disk
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
            "FLOAT", "DOUBLE", "DECIMAL", "UHUGEINT")  # fmt: skip
 
+Attaching = Callable[[duckdb.DuckDBPyConnection, Table], None]
+
 
 @contextmanager
-def workspace(folder: Path, tables: list[Table], from_sample: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def workspace(
+    folder: Path, tables: list[Table], from_sample: bool = False, attaching: "Attaching | None" = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection on which each table is a view, locked to the files of the tables and to the folder.
 
-    from_sample: see `delimited.attach`.
+    from_sample: see `delimited.attach`; attaching: creates the view of each table instead of `attach`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _stoppable(), duckdb.connect(":memory:") as db:
@@ -50,7 +54,7 @@ def workspace(folder: Path, tables: list[Table], from_sample: bool = False) -> I
         db.execute(f"SET allowed_directories = [{literal(str(folder))}]")
         db.execute("SET enable_external_access = false; SET autoinstall_known_extensions = false")
         for table in tables:
-            attach(db, table, from_sample)
+            attaching(db, table) if attaching else attach(db, table, from_sample)
         db.execute("SET lock_configuration = true")
         try:
             yield db
@@ -74,6 +78,49 @@ def _pattern(file: Path) -> str:
     return re.sub(r"([*?\[])", r"[\1]", str(file))
 
 
+def attach_as_text(db: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Create the view of a table that is scored: of a delimited file each cell as its text.
+
+    Raises DataError.
+    """
+    if table.frame is not None or table.is_parquet:
+        attach(db, table)
+        return
+    delimited.attach_as_text(db, table, files_of(table))
+    _compose(db, table.name)
+
+
+def attach_typed(db: duckdb.DuckDBPyConnection, table: Table, types: Mapping[str, str]) -> None:
+    """Create the view of a table with the types that its columns had at train.
+
+    Raises DataError.
+    """
+    if table.frame is not None or table.is_parquet:
+        attach(db, table)
+        return
+    delimited.attach_typed(db, table, files_of(table), types)
+    _compose(db, table.name)
+
+
+def types_of(db: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str]:
+    """Return DuckDB's types of a table's columns, as it is attached."""
+    return {name: kind for name, kind, *_ in db.execute(f"DESCRIBE {quoted(table.name)}").fetchall()}
+
+
+def files_of(table: Table) -> str:
+    """Return the files of a table as an SQL list."""
+    return "[" + ", ".join(literal(_pattern(file)) for file in table.files) + "]"
+
+
+def select_all(db: duckdb.DuckDBPyConnection, query: str, name: str) -> None:
+    """Create the view of a task's query over the tables that are attached.
+
+    Raises DataError for a query that is no single SELECT, or does not fit the tables.
+    """
+    run(db, f"CREATE OR REPLACE VIEW {quoted(name)} AS SELECT * FROM ({_one_select(db, query)}\n)", "data.query")
+    run(db, f"DESCRIBE {quoted(name)}", "data.query")
+
+
 def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool = False) -> None:
     """Create the view of a table, or make it anew.
 
@@ -82,7 +129,7 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool = Fals
     if table.frame is not None:
         db.register(table.name, table.frame)
         return
-    files = "[" + ", ".join(literal(_pattern(file)) for file in table.files) + "]"
+    files = files_of(table)
     if not table.is_parquet:
         delimited.attach(db, table, files, from_sample)
     else:

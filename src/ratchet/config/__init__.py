@@ -19,7 +19,7 @@ from ratchet.config.data import (
     is_database,
 )
 from ratchet.config.gates import FAIRNESS, Approvals, Gate, Gates
-from ratchet.config.learning import Cost, Decision, Definitions, Features, Search
+from ratchet.config.learning import WARNINGS, Cost, Decision, Definitions, Features, Search
 from ratchet.config.serving import Rollout, Serving
 from ratchet.config.task import Hypothesis, Problem, Task, override
 
@@ -27,6 +27,7 @@ __all__ = [
     "FAIRNESS",
     "METRICS",
     "SEARCH_METRIC",
+    "WARNINGS",
     "Approvals",
     "Collected",
     "ColumnSplit",

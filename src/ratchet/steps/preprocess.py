@@ -13,7 +13,7 @@ import pandas as pd
 from ratchet.adapters import files, profile, records, sides
 from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
-from ratchet.config import GroupSplit, HashSplit, Kind, Task
+from ratchet.config import WARNINGS, GroupSplit, HashSplit, Kind, Task
 from ratchet.core import asked, baselines, checks, features, plots
 from ratchet.core.features import Plan
 from ratchet.errors import DataError
@@ -93,6 +93,8 @@ def inputs(session: Session) -> dict[str, str]:
     """What preprocess depends on: its code, its part of the task and the digests of the data."""
     task = session.task
     told = task.model_dump(include={"data": True, "split": True, "features": True, "problem": {"rule", "kind"}})
+    for name in WARNINGS:  # of requests, long after
+        del told["features"][name]
     for source in told["data"]["sources"].values():  # what is read counts, not where it lies
         del source["uris"], source["sha256"]
     return code_of(CODE) | config_of(told) | {f"source {table.name}": table.digest for table in session.tables}
@@ -129,6 +131,7 @@ def _gather(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Write the sides; return what is known about the rows, and the profile of their columns."""
     kinds = files.gather(db, task.data, task.split, rows, tables)
+    types = {table.name: files.types_of(db, table) for table in tables}
     missing, values = files.keep_targets(db, task.data.target, rows)
     kind, classes = checks.kind_of_target(task, values)
     asked.check(task, kind)  # before a search is waited for
@@ -154,6 +157,7 @@ def _gather(
         "formulas": dict(plan.formulas),
         "dropped": dict(plan.dropped),
         "columns": kinds,
+        "types": types,
         "required": [entry["name"] for entry in described if not entry["missing"]],
         "sides": sides,
         "counts": counts,
