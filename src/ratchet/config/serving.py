@@ -18,6 +18,11 @@ class Serving(Section):
         True,
         description="A second process of the champion is kept up; it answers at once where the first is killed.",
     )
+    warnings: bool = Field(
+        False,
+        description="Each answer tells of cells that training gives no ground for (features.unseen, features.range);"
+        " false: where the caller sends the header X-Warnings: true.",
+    )
     capture: bool = Field(True, description="Requests and answers are kept in the `ratchet` database.")
     sensitive: dict[Column, Literal["drop", "hash"]] = Field(
         {}, description="Fields that are kept as a keyed hash, or not at all."

@@ -22,6 +22,7 @@ from ratchet.serving.upload import GoneError
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+WARNINGS = b"x-warnings"  # header by which a caller asks to be told of odd cells
 log = logging.getLogger("ratchet.gateway")
 
 
@@ -76,7 +77,8 @@ class Invocations:
         body = await door.uploads.read(headers, receive)
         kind = headers.get(b"content-type", b"").decode("latin-1")
         with door.uploads.kept(body):
-            reply = await door.gateway.answer(kind, body, number, _gone(receive))
+            tells = headers.get(WARNINGS, b"").lower() in (b"true", b"1", b"yes")
+            reply = await door.gateway.answer(kind, body, number, _gone(receive), tells)
         more += [(b"x-model-version", reply.versions.encode()), (b"x-arm", reply.arms.encode())]
         return reply.body
 
