@@ -245,3 +245,13 @@ def test_data_of_unknown_origin_are_a_finding():
 
 def test_no_rows_at_all_are_no_fault_of_the_findings():
     assert findings(rows=0, missing_targets=5) == ["5 rows have no target and were left out"]
+
+
+def test_spellings_that_are_read_as_one_value_are_told():
+    rows = pd.DataFrame(
+        {"paid": ["True", "true", "True", "False"], "plan": ["a", " a", "b", "b "], "town": list("xyzx")}
+    )
+    assert checks.spellings(rows, list(rows), {"?"}) == [
+        "paid: 'True', 'true' are read as one value, 'True'",
+        "plan: ' a', 'a' are read as one value, 'a', and 1 more such",
+    ]

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -344,5 +343,42 @@ def test_a_file_is_refused_in_one_line_and_the_mend_works(
     assert told.err.count("\n") <= 5
 
 
-def test_the_server_s_environment_is_no_other(model: Any) -> None:
-    assert "_MLFLOW_IS_IN_SERVING_ENVIRONMENT" not in os.environ
+def test_odd_cells_of_a_file_are_told_at_the_end(ratchet: Callable[..., Told], trained: Trained) -> None:
+    rows = [ROW, ROW | {"age": 400, "plan": "gold"}, ROW | {"age": -1, "region": "north", "autopay": "maybe"}]
+    pd.DataFrame(rows).to_csv(trained.place / "far.csv", index=False)
+    words = ("score", "-c", "one.yaml", "--input", "far.csv", "--output", "far.out.csv")
+    told = ratchet(*words)
+    assert told.code == 0, told.err
+    said = told.out + told.err
+    assert "age: 2 of 3 values far out of its range" in said
+    for name in ("plan", "region", "autopay"):
+        assert f"{name}: 1 of 3 values never seen in training" in said
+    counts = ratchet(*words, "--json").json
+    assert counts["unseen"] == {"plan": 1, "region": 1, "autopay": 1}
+    assert counts["out_of_range"] == {"age": 2}
+
+
+def test_odd_cells_are_refused_before_the_output_is_there(ratchet: Callable[..., Told], trained: Trained) -> None:
+    strict = yaml.safe_load((trained.place / "one.yaml").read_text())
+    strict["features"]["unseen"] = strict["features"]["range"] = "refuse"
+    (trained.place / "strict.yaml").write_text(yaml.safe_dump(strict))
+    for change, fault in (
+        ({"plan": "gold"}, "row 2: 'plan' is 'gold', a level that training never saw (features.unseen: refuse)"),
+        ({"age": 400}, "row 2: 'age' is '400.0', outside"),
+    ):
+        pd.DataFrame([ROW, ROW | change]).to_csv(trained.place / "refused.csv", index=False)
+        told = ratchet("score", "-c", "strict.yaml", "--input", "refused.csv", "--output", "refused.out.csv")
+        assert (told.code, fault in told.err) == (1, True), told.err
+        assert not list(trained.place.glob("*refused.out*"))
+    pd.DataFrame([ROW, OTHER]).to_csv(trained.place / "refused.csv", index=False)
+    assert ratchet("score", "-c", "strict.yaml", "--input", "refused.csv", "--output", "refused.out.csv").code == 0
+
+
+def test_the_task_s_wish_about_odd_cells_trains_nothing_anew(ratchet: Callable[..., Told], trained: Trained) -> None:
+    one = yaml.safe_load((trained.place / "one.yaml").read_text())
+    one["features"]["unseen"] = "refuse"
+    (trained.place / "again.yaml").write_text(yaml.safe_dump(one))
+    steps = ratchet("run", "-c", "again.yaml", "--why", "--json").json["steps"]
+    assert {step["step"]: step["state"] for step in steps} == dict.fromkeys(
+        ("preprocess", "train", "evaluate"), "reused"
+    )

@@ -1,7 +1,7 @@
 """What is wrong or odd about the data: errors stop preprocess, findings are shown and logged."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from ratchet.config import Kind, Task
 from ratchet.core.metrics import binary_auc
 from ratchet.errors import DataError
+from ratchet.scoring.cells import merged
 
 MAX_CLASSES = 100
 WHOLE_NUMBER_CLASSES = 20
@@ -155,6 +156,26 @@ def numbers_as_text(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
         else:
             odd, mend = texts.iloc[0], f"is text here; read.types: {{{name}: number}} reads numbers"
         found.append(f"{name}: {share:.0%} of the texts are numbers, {odd[:40]!r} {mend}")
+    return found
+
+
+def spellings(rows: pd.DataFrame, names: Sequence[str], missing: Collection[str]) -> list[str]:
+    """Return a sentence for each category of which several spellings are read as one value.
+
+    Args:
+        rows: a sample.
+        names: the columns of texts.
+        missing: texts that mean missing.
+    """
+    found = []
+    for name in names:
+        counts = {str(word): int(count) for word, count in rows[name].value_counts().items()}
+        several = {level: words for level, words in merged(counts, missing).items() if len(words) > 1}
+        if several:
+            level, words = next(iter(several.items()))
+            shown = ", ".join(repr(word[:40]) for word in words[:3])
+            more = f", and {len(several) - 1} more such" if len(several) > 1 else ""
+            found.append(f"{name}: {shown} are read as one value, {level[:40]!r}{more}")
     return found
 
 

@@ -172,6 +172,8 @@ def _gather(
     seen = files.read_side(splits, "train", list(dict.fromkeys(columns)), SAMPLE_ROWS)
     about["findings"] += checks.codes(seen[[name for name, kind in plan.kinds.items() if kind == "number"]])
     about["findings"] += checks.numbers_as_text(seen, texts)
+    words = [name for name, kind in plan.kinds.items() if kind == "category" and kinds[name] == "text"]
+    about["findings"] += checks.spellings(seen, words, task.data.missing_words)
     _look_closer(task, about, seen)
     return about, described
 
