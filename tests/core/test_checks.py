@@ -177,3 +177,13 @@ def test_texts_that_all_begin_with_a_blank_name_the_separator():
         'a: each text begins with a blank, as in 1 other columns; read.sep: ", " leaves it out'
     ]
     assert checks.padded_texts(rows, ["b"]) == []
+
+
+def test_spellings_that_are_read_as_one_value_are_told():
+    rows = pd.DataFrame(
+        {"paid": ["True", "true", "True", "False"], "plan": ["a", " a", "b", "b "], "town": list("xyzx")}
+    )
+    assert checks.spellings(rows, list(rows), {"?"}) == [
+        "paid: 'True', 'true' are read as one value, 'True'",
+        "plan: ' a', 'a' are read as one value, 'a', and 1 more such",
+    ]

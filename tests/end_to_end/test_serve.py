@@ -165,4 +165,4 @@ def test_a_served_model_names_the_columns_that_whole_rows_bring_along(table_mode
     file = next(table_model.place.rglob("MLmodel"))
     told = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert told["metadata"]["known"] == ["applicant_id", "applied_at", "probability_of_default"]
-    assert [spec["name"] for spec in json.loads(told["signature"]["params"])] == ["explain", "reasons", "column"]
+    assert [spec["name"] for spec in json.loads(told["signature"]["params"])] == ["explain", "reasons"]

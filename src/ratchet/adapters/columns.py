@@ -64,7 +64,7 @@ def adapt(db: duckdb.DuckDBPyConnection, table: Table) -> None:
     for name, kind in own.items():
         named = table.read.types.get(name)
         if name in table.read.numbers and kind == "VARCHAR":
-            shown.append(f"{_written_number(table, name)} AS {quoted(name)}")
+            shown.append(f"{written_number(table, name)} AS {quoted(name)}")
         elif named and table.format != "delimited" and kind != NAMED[named]:
             shown.append(f"{quoted(name)}::{NAMED[named]} AS {quoted(name)}")
         elif name in wide:
@@ -135,8 +135,8 @@ def _digits(name: str, kind: str) -> str:
     return f"{whole}::VARCHAR"
 
 
-def _written_number(table: Table, name: str) -> str:
-    """SQL of a number that is written in the form which `read.numbers` names for its column."""
+def written_number(table: Table, name: str) -> str:
+    """Return SQL of a number that is written in the form which `read.numbers` names for its column."""
     form, cell = table.read.numbers[name], quoted(name)
     decimal = numbers.marks(form)[1]
     digits = f"replace(regexp_replace({cell}, {literal(f'[^0-9{decimal}]')}, '', 'g'), {literal(decimal)}, '.')::DOUBLE"

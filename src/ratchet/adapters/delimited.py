@@ -37,12 +37,7 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> Ta
     DuckDB would cut to that one, is then an error, and the caller attaches the table again by all of its rows.
     Raises DataError that names the line, the column or the encoding.
     """
-    for file in table.files:
-        _check_header(table, file)
-    if _check_parts(table):
-        columns.add_note(
-            db, table, f"data.sources.{table.name}: names of columns differ in case between files; taken as one"
-        )
+    _check_files(db, table)
     files = file_list(table.files)
     only_texts = all(kind == "text" for kind in table.read.types.values())
     is_plain = len(table.files) == 1 and only_texts and not (table.read.numbers or table.partitions)
@@ -58,6 +53,16 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> Ta
         _attach_all(db, table, {})
     columns.keep_wide_as_text(db, table, partial(_attach_all, db, table))
     return table
+
+
+def _check_files(db: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Refuse headers that cannot be read, and parts whose columns differ; note what differs in case alone."""
+    for file in table.files:
+        _check_header(table, file)
+    if _check_parts(table):
+        columns.add_note(
+            db, table, f"data.sources.{table.name}: names of columns differ in case between files; taken as one"
+        )
 
 
 def _attach_all(db: duckdb.DuckDBPyConnection, table: Table, types: Mapping[str, str]) -> None:
@@ -279,3 +284,65 @@ def _in_words(whole: str, reason: str) -> str:
     else:  # the rest of the message quotes the row
         told = "a quote is not closed" if "quote" in whole else "it cannot be read"
     return f"line {line[1]}: {told}"
+
+
+# Files that are scored: what the model reads is known, so nothing is seen from the rows.
+
+
+def attach_as_text(db: duckdb.DuckDBPyConnection, table: Table) -> Table:
+    """Create the view of a delimited table in which each cell is its text as it stands in the file; empty is NULL.
+
+    Neither its rows nor their order decide how it is read: the separator is that of the header.
+
+    Returns:
+        The table that the view reads: where lines end in different ways, a copy.
+
+    Raises:
+        DataError: Its header cannot be read.
+    """
+    _check_files(db, table)
+    read = lineends.with_one_kind(db, table) or table
+    sep, names = _header(read, read.files[0])
+    quote = QUOTE if read.read.quote is None else read.read.quote
+    shape = ", ".join(f"{literal(name or f'column{place}')}: 'VARCHAR'" for place, name in enumerate(names))
+    given = f"{_dialect(read, sep, quote)}, escape = {literal(quote)}, {_longest(LINE_BYTES)}, columns = {{{shape}}}"
+    reader = f"read_csv({file_list(read.files)}, {given}{partitions.filename(read)})"
+    try:
+        db.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
+    except duckdb.Error as error:
+        raise DataError(_fault(table, in_short(error))) from None
+    return read
+
+
+def attach_typed(db: duckdb.DuckDBPyConnection, table: Table, types: Mapping[str, str]) -> Table:
+    """Create the view of a delimited table whose columns have the types that they had at train.
+
+    Args:
+        db: The connection.
+        table: The table.
+        types: DuckDB's, by column; a column that it does not name is seen from all rows.
+
+    Returns:
+        The table that the view reads: where lines end in different ways, a copy.
+
+    Raises:
+        DataError: As `attach` does.
+    """
+    _check_files(db, table)
+    read = lineends.with_one_kind(db, table) or table
+    _attach_all(db, read, types)
+    return read
+
+
+def number_of(column: str, missing: Iterable[str]) -> str:
+    """SQL of the number that a text cell writes, NULL for a missing one; an error for any other text.
+
+    column: as SQL names it; missing: the texts that mean missing. Python and DuckDB read 1_000, which no file means.
+    """
+    words = ", ".join(literal(word) for word in sorted({"", *missing}))
+    return f"CASE WHEN trim({column}) NOT IN ({words}) THEN replace({column}, '_', '?')::DOUBLE END"
+
+
+def fault_of(db: duckdb.DuckDBPyConnection, table: Table) -> str:
+    """Return the first fault of a delimited table with its line; empty if there is none."""
+    return _reason(db, table, file_list(table.files))

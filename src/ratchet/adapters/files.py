@@ -7,7 +7,7 @@ connection reads nothing but them: a query in a YAML file cannot reach other fil
 import re
 import shutil
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -33,12 +33,16 @@ MOST_DIGITS = 15  # of a number that a double holds exactly
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
            "FLOAT", "DOUBLE", "DECIMAL", "UHUGEINT")  # fmt: skip
 
+Attaching = Callable[[duckdb.DuckDBPyConnection, Table], None]
+
 
 @contextmanager
-def workspace(folder: Path, tables: list[Table], from_sample: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def workspace(
+    folder: Path, tables: list[Table], from_sample: bool = False, attaching: "Attaching | None" = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection on which each table is a view, locked to the files of the tables and to the folder.
 
-    from_sample: see `delimited.attach`.
+    from_sample: see `delimited.attach`; attaching: creates the view of each table instead of `attach`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _stoppable(), duckdb.connect(":memory:") as db:
@@ -53,7 +57,7 @@ def workspace(folder: Path, tables: list[Table], from_sample: bool = False) -> I
         db.execute(f"SET allowed_directories = [{literal(str(folder))}]")
         db.execute("SET enable_external_access = false; SET autoinstall_known_extensions = false")
         for table in tables:
-            attach(db, table, from_sample)
+            attaching(db, table) if attaching else attach(db, table, from_sample)
         db.execute("SET lock_configuration = true")
         try:
             yield db
@@ -72,19 +76,78 @@ def _stoppable() -> Iterator[None]:
         raise
 
 
+def attach_as_text(db: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Create the view of a table that is scored: of a delimited file each cell as its text.
+
+    Raises DataError.
+    """
+    if not table.is_delimited:
+        attach(db, table)
+        return
+    read = delimited.attach_as_text(db, table)
+    _compose(db, table.name)
+    partitions.add_columns(db, read)
+
+
+def attach_typed(db: duckdb.DuckDBPyConnection, table: Table, types: Mapping[str, str]) -> None:
+    """Create the view of a table with the types that its columns had at train.
+
+    Args:
+        db: The connection.
+        table: The table.
+        types: DuckDB's, by column; a column that it does not name is seen from all rows.
+
+    Raises:
+        DataError: The table cannot be read so.
+    """
+    if not table.is_delimited:
+        attach(db, table)
+        return
+    # Numbers written for people and dates of a named form are text to the reader, and made of it below.
+    read_as = {name: kind for name, kind in types.items() if name not in table.read.numbers}
+    read = delimited.attach_typed(db, table, read_as | dict.fromkeys(table.read.dates, "VARCHAR"))
+    _finish_view(db, table, read)
+
+
+def types_of(db: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str]:
+    """Return DuckDB's types of a table's columns, as it is attached."""
+    return columns.describe(db, table.name)
+
+
+def select_all(db: duckdb.DuckDBPyConnection, query: str, name: str) -> None:
+    """Create the view of a task's query over the tables that are attached.
+
+    Raises DataError for a query that is no single SELECT, or does not fit the tables.
+    """
+    run(db, f"CREATE OR REPLACE VIEW {quoted(name)} AS SELECT * FROM ({_one_select(db, query)}\n)", "data.query")
+    run(db, f"DESCRIBE {quoted(name)}", "data.query")
+
+
 def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool = False) -> None:
     """Create the view of a table, or make it anew, with dates where the task names how they are written.
 
     Raises DataError.
     """
     columns.clear_notes(db, table)
-    if table.frame is not None:
-        db.register(table.name, table.frame)
-    else:
-        files = _attach_files(db, table, from_sample)
-        _compose(db, table.name)
-        partitions.add_columns(db, files)
-        columns.adapt(db, files)
+    if table.frame is None:
+        _finish_view(db, table, _attach_files(db, table, from_sample))
+        return
+    db.register(table.name, table.frame)
+    if table.read.dates:
+        datecolumns.apply(db, table.name, table.read.dates)
+
+
+def _finish_view(db: duckdb.DuckDBPyConnection, table: Table, read: Table) -> None:
+    """Give the view its names, the columns of its folders, and the numbers and dates that are made of text.
+
+    Args:
+        db: The connection.
+        table: The table.
+        read: The table that the view reads, which may be a copy.
+    """
+    _compose(db, table.name)
+    partitions.add_columns(db, read)
+    columns.adapt(db, read)
     if table.read.dates:
         datecolumns.apply(db, table.name, table.read.dates)
 

@@ -79,6 +79,8 @@ def _saved(made: Any, run_id: str, folder: Path, about: Mapping[str, Any], targe
             str(target),
             python_model=str(folder / ENTRY),
             artifacts={SCORER: str(folder / SCORER)},
+            # What may be set when it is loaded: the one column of the answers that is wanted (serving/model.py).
+            model_config={"column": ""},
             signature=ModelSignature(schema(about["inputs"]), schema(about["outputs"]), ParamSchema(params)),
             pip_requirements=about["requirements"],
             mlflow_model=Model(made.artifact_location, run_id, model_uuid=made.model_id, model_id=made.model_id,

@@ -82,6 +82,14 @@ def load_scorer(folder: Path) -> Any:
         return mlflow.pyfunc.load_model(str(folder)).unwrap_python_model().scorer
 
 
+def metadata(folder: Path) -> dict[str, Any]:
+    """Return what a model's folder says of itself beside its signature."""
+    from mlflow.models import Model as Logged
+
+    told: dict[str, Any] = Logged.load(str(folder)).metadata or {}
+    return told
+
+
 def _checked(client: "MlflowClient", model: Model, place: Path, public_key: Path | None) -> Path:
     run = client.get_run(model.run_id)
     manifest = _manifest(model, run, place)

@@ -168,14 +168,29 @@ def promote(to: Any, version: int | None, comment: str, dry_run: bool, as_json: 
 @click.option("--input", "source", required=True, metavar="FILE", help="CSV or Parquet, also packed, or a URI.")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="A .csv or .parquet file.")
 @click.option("--stage", default="Production", show_default=True, help="The stage whose version answers.")
-def score(source: str, output: Path, stage: str, as_json: bool, **options: Any) -> None:
+@click.option("--as-source", metavar="NAME", help="The file stands in place of this source, and data.query is run.")
+@click.option("--plain", is_flag=True, help="Do not run data.query: the file has the columns that the model reads.")
+@click.option("--read.encoding", "--encoding", "encoding", metavar="NAME", help="Encoding of this file.")
+@click.option("--read.sep", "--sep", "sep", metavar="TEXT", help="Separator of this file.")
+@click.option("--read.quote", "quote", metavar="TEXT", help='Quote character of this file; "" for none.')
+@click.option("--read.na", "na", multiple=True, metavar="TEXT", help="A cell that means missing in this file; several.")
+def score(
+    source: str, output: Path, stage: str, as_source: str | None, plain: bool, as_json: bool, **options: Any
+) -> None:
     """Answer each row of a file: the rows with their answers go to another file."""
     from ratchet import console
     from ratchet.steps import score as step
 
+    read = {name: options.pop(name) for name in ("encoding", "sep", "quote", "na")}
+    differs = {name: value for name, value in read.items() if value is not None and value != ()}
     with opened(as_json=as_json, **options) as session:
-        scored = step.score(session, source, output, stage)
+        reading = step.Reading(as_source, plain, differs)
+        scored = step.score(session, source, output, stage, reading=reading)
         found = {"task": session.task.name, **vars(scored)}
-        console.as_json(found) if as_json else console.say(
-            f"{scored.rows:,} rows scored by {scored.model_uri}: {scored.output}"
-        )
+        if as_json:
+            console.as_json(found)
+            return
+        for counts, what in ((scored.unseen, "never seen in training"), (scored.out_of_range, "far out of its range")):
+            for name, count in counts.items():
+                console.say(f"{name}: {count:,} of {scored.rows:,} values {what}")
+        console.say(f"{scored.rows:,} rows scored by {scored.model_uri}: {scored.output}")

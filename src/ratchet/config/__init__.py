@@ -20,7 +20,7 @@ from ratchet.config.data import (
     is_database,
 )
 from ratchet.config.gates import FAIRNESS, KEEPS_UP_DROP, KEEPS_UP_RISE, Acceptance, Approvals, Gate, Gates
-from ratchet.config.learning import Cost, Decision, Definitions, Features, Search
+from ratchet.config.learning import WARNINGS, Cost, Decision, Definitions, Features, Search
 from ratchet.config.serving import Rollout, Serving
 from ratchet.config.task import Hypothesis, Problem, Task, override
 
@@ -30,6 +30,7 @@ __all__ = [
     "KEEPS_UP_RISE",
     "METRICS",
     "SEARCH_METRIC",
+    "WARNINGS",
     "Acceptance",
     "Approvals",
     "Collected",

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from ratchet.config.base import Column, Family, Formula, MetricName, Section
 
+WARNINGS = ("unseen", "range")  # what may be odd about a cell, as `scoring.encode.Column.warning` says it
+
 
 class Definitions(Section):
     """Features that several tasks share: a file named in `features.use`."""
@@ -24,7 +26,25 @@ class Features(Definitions):
     words: tuple[int, int] | None = Field((1, 2), description="Lengths of word n-grams.")
     hash_bits: int = Field(20, ge=10, le=24, description="n-grams are hashed into 2^hash_bits features.")
     max_levels: int = Field(200, ge=2, le=10_000, description="Levels kept of a category, most frequent first.")
+    unseen: Literal["pass", "warn", "refuse"] = Field(
+        "warn",
+        description="A level that training never saw: pass (answered like a missing one), warn (the same, counted and"
+        " told on request), refuse (400, and no scored file).",
+    )
+    range: Literal["pass", "warn", "refuse"] = Field(
+        "warn", description="The same for a number outside the range of train by more than half its width."
+    )
     use: tuple[str, ...] = Field((), description="Files with definitions, relative to this file.")
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The warnings that are refusals: unseen, range."""
+        return frozenset(name for name in WARNINGS if getattr(self, name) == "refuse")
+
+    @property
+    def counted(self) -> frozenset[str]:
+        """The warnings that are looked for at all."""
+        return frozenset(name for name in WARNINGS if getattr(self, name) != "pass")
 
     @model_validator(mode="after")
     def _one_role_each(self) -> Self:

@@ -23,6 +23,11 @@ class Serving(Section):
         description="What answers while the version in Production is withdrawn (`ratchet withdraw`) and no other one is"
         " there: rule, `problem.rule`, each answer marked `fallback: rule`; unset: callers get a 503.",
     )
+    warnings: bool = Field(
+        False,
+        description="Each answer tells of cells that training gives no ground for (features.unseen, features.range);"
+        " false: where the caller sends the header X-Warnings: true.",
+    )
     capture: bool = Field(True, description="Requests and answers are kept in the `ratchet` database.")
     sensitive: dict[Column, Literal["drop", "hash"]] = Field(
         {}, description="Fields that are kept as a keyed hash, or not at all."

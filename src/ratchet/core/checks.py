@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from ratchet.config import GroupSplit, HashSplit, Kind, Split, Task, TimeSplit
 from ratchet.core import rareclasses
 from ratchet.core.labels import ClassIndex
 from ratchet.errors import DataError
+from ratchet.scoring.cells import merged
 
 MAX_CLASSES = 100
 WHOLE_NUMBER_CLASSES = 20
@@ -212,4 +213,24 @@ def codes(rows: pd.DataFrame) -> list[str]:
                 f"{name}: {len(far) / len(rows):.0%} of the values lie far outside the rest, most often"
                 f" {levels[counts.argmax()]:g}; a code for missing?"
             )
+    return found
+
+
+def spellings(rows: pd.DataFrame, names: Sequence[str], missing: Collection[str]) -> list[str]:
+    """Return a sentence for each category of which several spellings are read as one value.
+
+    Args:
+        rows: a sample.
+        names: the columns of texts.
+        missing: texts that mean missing.
+    """
+    found = []
+    for name in names:
+        counts = {str(word): int(count) for word, count in rows[name].value_counts().items()}
+        several = {level: words for level, words in merged(counts, missing).items() if len(words) > 1}
+        if several:
+            level, words = next(iter(several.items()))
+            shown = ", ".join(repr(word[:40]) for word in words[:3])
+            more = f", and {len(several) - 1} more such" if len(several) > 1 else ""
+            found.append(f"{name}: {shown} are read as one value, {level[:40]!r}{more}")
     return found

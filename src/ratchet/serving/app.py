@@ -22,6 +22,7 @@ from ratchet.serving.problems import TYPE, Problem, shown
 from ratchet.serving.upload import GoneError
 
 V1 = "/v1/models/{}"  # KServe's and TensorFlow Serving's first protocol, by the name of the model
+WARNINGS = b"x-warnings"  # header by which a caller asks to be told of odd cells
 log = logging.getLogger("ratchet.gateway")
 
 
@@ -80,7 +81,8 @@ class Invocations:
         seen.bytes_in = len(body)
         kind = headers.get(b"content-type", b"").decode("latin-1")
         with door.uploads.kept(body):
-            reply = seen.reply = await door.gateway.answer(kind, body, seen.id, _gone(receive))
+            tells = headers.get(WARNINGS, b"").lower() in (b"true", b"1", b"yes")
+            reply = seen.reply = await door.gateway.answer(kind, body, seen.id, _gone(receive), tells)
         more += [(b"x-model-version", reply.versions.encode()), (b"x-arm", reply.arms.encode())]
         return reply.body
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,13 +29,18 @@ TOLD: Mapping[type[Exception], tuple[int, str, str]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """A request that was read. at: when it came, seconds since 1970; began: the same by `time.perf_counter`."""
+    """A request that was read.
+
+    at: when it came, seconds since 1970; began: the same by `time.perf_counter`; tells: whether the answer tells of odd
+    cells.
+    """
 
     asked: Asked
     id: str
     at: float
     began: float
     is_gone: Callable[[], bool]
+    tells: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,9 @@ class Arms:
         """
         side = _Side(backend, "champion", range(len(request.asked.cells)), trial)
         answered = await self._asked(side, request, self.task.serving.timeout_s)
+        if request.tells:
+            body = _body(_warned(answered.answers, request))
+            return Reply(body, str(backend.version), "champion", len(side.positions))
         body = answered.body or _body(answered.answers)
         return Reply(body, str(backend.version), "champion", len(side.positions))
 
@@ -108,7 +117,9 @@ class Arms:
             answers |= zip(ours, answered.answers, strict=True)
         arms = [("champion", champion)] * bool(ours) + [("challenger", challenger)] * bool(theirs)
         versions, names = (",".join(words) for words in ([str(b.version) for _, b in arms], [a for a, _ in arms]))
-        return Reply(_body([answers[n] for n in rows]), versions, names, len(rows))
+        in_order = [answers[n] for n in rows]
+        body = _body(_warned(in_order, request) if request.tells else in_order)
+        return Reply(body, versions, names, len(rows))
 
     def refused(self, champion: Backend, challenger: Backend, request: Request, trial: Trial, problem: Problem) -> None:
         """Hold against the challenger that its signature refuses what the champion answers."""
@@ -167,6 +178,9 @@ class Arms:
         version, names = side.backend.version, (reader or side.backend).signature.inputs
         if answers:
             self.meters.answered(version, side.arm, answers)
+            if request.asked.odd:
+                self.meters.odd(version, request.asked.odd)
+                answers = _warned(answers, request, only_odd=True)
         taken_ms = (time.perf_counter() - request.began) * 1_000
         self.recorder.record(Call(
             request.id, request.at, version, side.arm, status, taken_ms,
@@ -186,7 +200,18 @@ def _taken(request: Request, rows: Sequence[int]) -> Request:
     if len(rows) == len(asked.cells):
         return request
     cells, entities = [asked.cells[n] for n in rows], [asked.entities[n] for n in rows]
-    return replace(request, asked=Asked(cells, entities, asked.params))
+    places = {n: place for place, n in enumerate(rows)} if asked.odd else {}
+    odd = tuple(cell._replace(row=places[cell.row]) for cell in asked.odd if cell.row in places)
+    return replace(request, asked=Asked(cells, entities, asked.params, odd))
+
+
+def _warned(answers: Sequence[dict[str, Any]], request: Request, only_odd: bool = False) -> list[dict[str, Any]]:
+    """Return the answers, one a row, each with its `warnings`; only_odd: those that have some."""
+    found = defaultdict[int, list[dict[str, str]]](list)
+    for row, column, warning in request.asked.odd:
+        found[row].append({"column": column, "warning": warning})
+    return [answer if only_odd and row not in found else {**answer, "warnings": found[row]}
+            for row, answer in enumerate(answers)]  # fmt: skip
 
 
 def _body(answers: Sequence[Mapping[str, Any]]) -> bytes:

@@ -18,6 +18,7 @@ from ratchet.serving import bodies
 from ratchet.serving.arms import GONE, Arms, Reply, Request, rows_of
 from ratchet.serving.fallback import Rule
 from ratchet.serving.meters import Meters
+from ratchet.serving.oddities import InputCheck
 from ratchet.serving.problems import Problem
 from ratchet.serving.routes import Backend, Recorder, Routes, Signature, Withdrawn
 from ratchet.serving.rows import Asked, Reader
@@ -108,7 +109,10 @@ class Gateway:
         assert self._session
         both = [backend for backend in (routes.champion, routes.challenger) if backend]
         named = frozenset(name for backend in both for name in backend.signature.inputs)
-        self.readers = {b.version: Reader(_knowing(b.signature, named), self.entity) for b in both}
+        self.readers = {
+            b.version: Reader(_knowing(b.signature, named), self.entity, InputCheck(b.signature, self.task.features))
+            for b in both
+        }
         self.rule = self._rule_instead_of(routes.withdrawn)
         upstreams = self.arms.upstreams
         for backend in both:
@@ -133,8 +137,10 @@ class Gateway:
             log.error("%s; callers get a 503", error)
             return None
 
-    async def answer(self, kind: str, body: bytes, request_id: str, is_gone: Callable[[], bool]) -> Reply:
-        """Answer a body. kind: its Content-Type; is_gone: whether the caller has left.
+    async def answer(
+        self, kind: str, body: bytes, request_id: str, is_gone: Callable[[], bool], tells: bool = False
+    ) -> Reply:
+        """Answer a body. kind: its Content-Type; is_gone: whether the caller has left; tells: of odd cells too.
 
         Raises Problem.
         """
@@ -151,7 +157,8 @@ class Gateway:
         self._on_the_way.update(versions)
         try:
             asked = await self._read(kind, body, champion)
-            request = Request(asked, request_id, at, began, is_gone)
+            tells = tells or self.task.serving.warnings
+            request = Request(asked, request_id, at, began, is_gone, tells)
             return await self._answered(routes, champion, request, partial(self._read, kind, body))
         finally:
             self._on_the_way.subtract(versions)
@@ -192,8 +199,12 @@ class Gateway:
     async def _read(self, kind: str, body: bytes, backend: Backend) -> Asked:
         reader = self.readers.get(backend.version) or Reader(backend.signature, self.entity)
         if len(body) < LARGE:
-            return bodies.read(kind, body, reader)
-        return await asyncio.get_running_loop().run_in_executor(self._reading, bodies.read, kind, body, reader)
+            return _asked(kind, body, reader)
+        return await asyncio.get_running_loop().run_in_executor(self._reading, _asked, kind, body, reader)
+
+
+def _asked(kind: str, body: bytes, reader: Reader) -> Asked:
+    return reader.odd(bodies.read(kind, body, reader))
 
 
 def _knowing(signature: Signature, names: frozenset[str]) -> Signature:

@@ -6,6 +6,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from ratchet.serving.oddities import Odd
+
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 BY = ("version", "arm")
 
@@ -25,6 +27,8 @@ class Meters:
         self.decisions = Counter("ratchet_decisions", "Rows by their answer's label.", [*BY, "label"], registry=of)
         self.faults = Counter("ratchet_model_errors", "Calls that a version failed.", [*BY, "kind"], registry=of)
         self.outcomes = Counter("ratchet_outcomes", "Outcomes that came in and were new.", registry=of)
+        about = "Cells of answered rows that training gives no ground for."
+        self.odd_cells = Counter("ratchet_odd_cells", about, ["version", "column", "warning"], registry=of)
         self.shadow = Counter("ratchet_shadow_dropped", "Copies that a busy challenger did not get.", registry=of)
 
     def answered(self, version: int, arm: str, answers: Sequence[Mapping[str, Any]]) -> None:
@@ -33,6 +37,11 @@ class Meters:
         if "label" in answers[0]:
             for label, count in Tally([answer["label"] for answer in answers]).items():
                 self._labelled(self.decisions, version, arm, label).inc(count)
+
+    def odd(self, version: int, cells: Sequence[Odd]) -> None:
+        """Count cells that training gives no ground for."""
+        for (column, warning), count in Tally((cell.column, cell.warning) for cell in cells).items():
+            self._labelled(self.odd_cells, version, column, warning).inc(count)
 
     def done(self, status: int) -> None:
         """Count a request for answers to rows."""

@@ -36,14 +36,20 @@ def load_package(folder: Path) -> ModuleType:
 
 
 class ServedScorer(PythonModel):  # type: ignore[misc]
-    """Rows in, answers out; `scorer` is the loaded model itself."""
+    """Rows in, answers out; `scorer` is the loaded model itself.
+
+    column: the one column of the answers that is wanted, which `mlflow.models.evaluate` needs; set by
+    `model_config={"column": "label"}`.
+    """
 
     scorer: Any
+    column: str = ""
 
     def load_context(self, context: Any) -> None:
         """Load the scorer from the model's own code and state."""
         folder = Path(context.artifacts["scorer"])
         self.scorer = load_package(folder / "scoring").load(folder / "state")
+        self.column = (context.model_config or {}).get("column", "")
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
         """Return one answer per row.
@@ -51,32 +57,30 @@ class ServedScorer(PythonModel):  # type: ignore[misc]
         Args:
             context: MLflow's.
             model_input: the rows, shape (n, columns), of any dtypes; columns that the model does not read are ignored.
-            params: `explain` adds reasons, `reasons` of them at most; `column` names the one column that is wanted,
-                which `mlflow.models.evaluate` and `spark_udf` of one value need.
+            params: `explain` adds reasons, `reasons` of them at most.
 
         Returns:
-            a DataFrame with the columns of the signature's outputs and the index of the rows; in a server of MLflow
-            (`mlflow models serve`, `mlflow models predict`) a list of objects, the form of its JSON answers.
+            a DataFrame with the columns of the signature's outputs and the index of the rows, or the one of them that
+            is wanted; in a server of MLflow (`mlflow models serve`, `mlflow models predict`) a list of objects, the
+            form of its JSON answers.
 
         Raises:
             ValueError: a cell is no number where the model reads one, or there is no such column.
         """
         params = params or {}
-        if params.get("column"):
-            return self._columns(model_input, params, params["column"])
-        if not os.environ.get(SERVER):
+        if self.column or not os.environ.get(SERVER):
             return self._columns(model_input, params)
         if params.get("explain"):
             return list(self.scorer.explain(model_input, params["reasons"]))
         return list(self.scorer.predict(model_input))
 
-    def _columns(self, rows: pd.DataFrame, params: dict[str, Any], only: str = "") -> Any:
+    def _columns(self, rows: pd.DataFrame, params: dict[str, Any]) -> Any:
         found = pd.DataFrame(self.scorer.columns(rows), index=rows.index)
         if params.get("explain"):
             found["reasons"] = [answer["reasons"] for answer in self.scorer.explain(rows, params["reasons"])]
-        if only and only not in found:
-            raise ValueError(f"no column {only!r}; the answers have {', '.join(found)}")
-        return found[only] if only else found
+        if self.column and self.column not in found:
+            raise ValueError(f"no column {self.column!r}; the answers have {', '.join(found)}")
+        return found[self.column] if self.column else found
 
 
 set_model(ServedScorer())

@@ -167,6 +167,8 @@ def _invocations(champion: Backend | None, entity: str | None) -> Schema:
     headers = {name: {"schema": {"type": "string"}} for name in ("X-Request-Id", "X-Model-Version", "X-Arm")}
     return {
         "summary": "Answer rows.",
+        "parameters": [{"name": "X-Warnings", "in": "header", "schema": {"type": "boolean"}, "description":
+                        "true: each answer has `warnings`, its cells that training gives no ground for"}],
         "requestBody": {"required": True, "content": {
             JSON: {"schema": schema, **({"examples": examples} if examples else {})},
         }, "description": f"JSON in one of four forms; also {CSV} with a header, and {PARQUET}."},

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite, isnan
 from typing import Any
 
 from ratchet.errors import did_you_mean
 from ratchet.scoring.cells import EXACT, is_numeral
+from ratchet.serving.oddities import InputCheck, Odd
 from ratchet.serving.problems import MOST_FAULTS, Fault, Problem, shown
 from ratchet.serving.routes import Signature
 
@@ -19,20 +20,25 @@ NONE = type(None)
 @dataclass(frozen=True)
 class Asked:
     """What a body asks. cells: (rows, columns of the signature), missing ones are None; entities: one per row, where
-    the body names them; params: those of the model.
+    the body names them; params: those of the model; odd: cells that training gives no ground for.
     """
 
     cells: list[Row]
     entities: list[str | None]
     params: tuple[tuple[str, Any], ...] = ()
+    odd: tuple[Odd, ...] = ()
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Makes rows of what a parser found. entity: the column that names the entity, which no model reads."""
+    """Makes rows of what a parser found.
+
+    entity: the column that names the entity, which no model reads; check: looks for odd cells, None: nobody does.
+    """
 
     signature: Signature
     entity: str | None = None
+    check: InputCheck | None = None
     names: tuple[str, ...] = field(init=False)
     allowed: frozenset[str] = field(init=False)
 
@@ -114,11 +120,22 @@ class Reader:
             path, f"no such field{did_you_mean(name, self.names) or '; the model reads ' + ', '.join(self.names)}"
         )
 
+    def odd(self, asked: Asked) -> Asked:
+        """Return what a body asks with its odd cells."""
+        odd = self.check.find(asked.cells) if self.check else ()
+        return replace(asked, odd=odd) if odd else asked
+
     def _checked(self, cells: list[Row], place: Place) -> list[Row]:
         """Return the cells with NaN as None.
 
-        Raises Problem for a cell of another kind, and one that may not be missing.
+        Raises Problem for a cell of another kind, one that may not be missing, and an odd one that the task refuses.
         """
+        cells = self._typed(cells, place)
+        if self.check and self.check.refused:
+            self.check.refuse(cells, self.check.find(cells), place)
+        return cells
+
+    def _typed(self, cells: list[Row], place: Place) -> list[Row]:
         if not cells:
             raise Problem(400, "there is no row in it")
         if len(cells) == 1 and self._fits(cells[0]):

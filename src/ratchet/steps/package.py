@@ -18,8 +18,7 @@ from ratchet.steps.preprocess import Prepared
 from ratchet.steps.session import Session
 
 SAMPLE_ROWS = 5
-# Of a request, with their defaults; column: the one column of the answers that is wanted.
-PARAMS = {"explain": ("boolean", False), "reasons": ("long", MOST), "column": ("string", "")}
+PARAMS = {"explain": ("boolean", False), "reasons": ("long", MOST)}  # of a request, with their defaults
 
 
 def write(folder: Path, scorer: Scorer, prepared: Prepared) -> None:
@@ -51,6 +50,8 @@ def log_model(run: Run, session: Session, bench: Bench, folder: Path) -> None:
             "ratchet": __version__,
             "known": known_beside(scorer, bench),
             "columns": scorer.encoder.kinds,
+            # For `ratchet score` to run the query over a file as it was run over the source.
+            **({"sources": prepared.about["types"]} if session.task.data.query else {}),
         },
     }
     run.log_metrics({"model_bytes": float(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))})

@@ -13,7 +13,7 @@ import pandas as pd
 from ratchet.adapters import columns, files, profile, records, sides, strata
 from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
-from ratchet.config import GroupSplit, HashSplit, Kind, Task
+from ratchet.config import WARNINGS, GroupSplit, HashSplit, Kind, Task
 from ratchet.core import amounts, asked, baselines, checks, features, leaks, plots, rareclasses
 from ratchet.core.features import Plan
 from ratchet.core.leaks import Leak
@@ -114,6 +114,8 @@ def inputs(session: Session) -> dict[str, str]:
     """What preprocess depends on: its code, its part of the task and the digests of the data."""
     task = session.task
     told = task.model_dump(include={"data": True, "split": True, "features": True, "problem": {"rule", "kind"}})
+    for name in WARNINGS:  # of requests, long after
+        del told["features"][name]
     for source in told["data"]["sources"].values():  # what is read counts, not where it lies
         del source["uris"], source["sha256"]
     return code_of(CODE) | config_of(told) | {f"source {table.name}": table.digest for table in session.tables}
@@ -152,6 +154,7 @@ def _gather(
     columns.check_named(db, tables)
     read: list[str] = []
     kinds = files.gather(db, task.data, task.split, rows, tables, read.append)
+    types = {table.name: files.types_of(db, table) for table in tables}
     missing, values = files.keep_targets(db, task.data.target, rows)
     if task.data.rare_classes:
         values, merged = strata.merge_rare(db, task.data.rare_classes, task.data.target, rows)
@@ -187,6 +190,7 @@ def _gather(
         "formulas": dict(plan.formulas),
         "dropped": dict(plan.dropped),
         "columns": kinds,
+        "types": types,
         "required": [entry["name"] for entry in described if not entry["missing"]],
         "sides": sides,
         "counts": counts,
@@ -206,6 +210,8 @@ def _gather(
     about["findings"] += amounts.numbers_as_text(seen, texts)
     if any(table.files and table.format == "delimited" for table in tables):
         about["findings"] += checks.padded_texts(seen, texts)
+    words = [name for name, kind in plan.kinds.items() if kind == "category" and kinds[name] == "text"]
+    about["findings"] += checks.spellings(seen, words, task.data.missing_words)
     _look_closer(task, about, seen)
     return about, described
 
