@@ -68,7 +68,8 @@ class Versions(RuleBasedStateMachine):
         os.environ.pop("MLFLOW_TRACKING_URI", None)  # which MLflow sets to the store before
         os.chdir(place)
         moving.copied(self.store, place)
-        self.at = moving.session(moving.task_in(place, approvals={"production": 1}))
+        self.file = moving.task_in(place, approvals={"production": 1})
+        self.at = moving.session(self.file)
         self.stages = {1: PRODUCTION}
         self.former: dict[int, int | None] = {1: None}  # of each champion, whom it was promoted over
         self.withdrawn = set[int]()  # the versions that were withdrawn, and are not asked for by number since
@@ -169,8 +170,8 @@ class Versions(RuleBasedStateMachine):
             with killed_at(moment):
                 {"promote": lambda: moving.promote(self.at, number), "back": lambda: moving.back(self.at),
                  "withdraw": lambda: moving.withdrawn(self.at)}[way]()  # fmt: skip
-        except Killed:
-            pass
+        except Killed:  # the next command is another process, which knows nothing of what was on its way in this one
+            self.at = moving.session(self.file)
         except RatchetError:
             assert way != "promote"
             assert before is None if way == "withdraw" else (after is None or after in self.withdrawn)
