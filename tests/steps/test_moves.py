@@ -170,8 +170,8 @@ class Versions(RuleBasedStateMachine):
             with killed_at(moment):
                 {"promote": lambda: moving.promote(self.at, number), "back": lambda: moving.back(self.at),
                  "withdraw": lambda: moving.withdrawn(self.at)}[way]()  # fmt: skip
-        except Killed:
-            pass
+        except Killed:  # the next command is another process, which knows nothing of what was on its way in this one
+            self.at = moving.session(self.config)
         except RatchetError:
             assert way != "promote"
             assert before is None if way == "withdraw" else (after is None or after in self.withdrawn)

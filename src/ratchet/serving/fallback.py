@@ -82,7 +82,7 @@ def _answer(signature: Signature, value: Any) -> dict[str, Any]:
     if signature.kind == "binary":
         is_positive = not is_missing and value != 0
         return {"label": signature.classes[int(is_positive)], "probability": None}
-    return {"label": _class_of(signature, value), "probabilities": None}
+    return {"label": None if is_missing else _class_of(signature, value), "probabilities": None}
 
 
 def _class_of(signature: Signature, value: Any) -> Any:
