@@ -221,6 +221,12 @@ def test_what_is_yaml_and_meant_is_left_alone(write: Write, line: str) -> None:
     assert load(write(f"{SMALL}problem:\n  {line}\n")).problem.question
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
+def test_data_in_the_place_of_a_task_is_told_with_the_way_to_a_task(write: Write, name: str) -> None:
+    (fault,) = faults(write("a,b\n1,2\n", name))
+    assert fault == f"{name}: is data, no task; `ratchet init {name} --target COLUMN > task.yaml` writes a task for it"
+
+
 @anywhere
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20))
 def test_a_mend_is_offered_only_if_it_can_be_read(write: Write, value: str) -> None:

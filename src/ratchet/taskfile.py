@@ -15,6 +15,7 @@ from ratchet.yaml_mend import NO_BLANK, quote
 from ratchet.yaml_text import describe_yaml_error, parse_yaml
 
 MAX_BYTES = 1_000_000
+DATA_FILES = (".csv", ".tsv", ".parquet", ".xlsx", ".jsonl", ".gz", ".zip")
 SPLIT_KINDS = ("hash", "group", "time", "column", "source")
 PLAIN_WORDS = {
     **dict.fromkeys(("tuple_type", "list_type"), "input should be a list, as in [one, two]"),
@@ -41,6 +42,10 @@ def load(path: Path | str) -> Task:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if path.suffix.lower() in DATA_FILES and path.is_file():
+        raise ConfigError(
+            f"{path}: is data, no task; `ratchet init {path} --target COLUMN > task.yaml` writes a task for it"
+        )
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:

@@ -1,6 +1,6 @@
 """A first task from a look at the data: commented YAML that runs as it is and asks to be read.
 
-What is looked for, and by which rules: `core/suggestions.py` and `core/suggested_split.py`.
+What is looked for, and by which rules, stands in `core/suggestions.py` and the `core/suggested_*.py` beside it.
 """
 
 import tempfile
@@ -13,35 +13,24 @@ import duckdb
 import yaml
 from pydantic import ValidationError
 
-from ratchet.adapters import files, profile, sources
+from ratchet.adapters import files, sources
 from ratchet.adapters.sources import Table
-from ratchet.adapters.sql import in_short, parquet, quoted, run
+from ratchet.adapters.sql import in_short
 from ratchet.config import Data, HashSplit, Problem, Read, Source, Task, is_database
-from ratchet.core import amounts, checks, suggestions
+from ratchet.core import suggested_codes, suggested_text, suggestions
 from ratchet.core.suggested_split import SplitSuggestion, suggest_split
 from ratchet.core.suggestions import Look
 from ratchet.errors import ConfigError, DataError
+from ratchet.operate.init_rows import Rows, read_rows
 from ratchet.operate.init_source import InitSource, name_of, resolve_source, set_environment
 from ratchet.operate.init_text import Draft, write_task
 from ratchet.settings import Settings
 from ratchet.steps import preprocess
 
-SEEN_ROWS = 10_000
 TARGET_NAMES = ("target", "label", "class", "y", "outcome", "response", "churn", "default", "survived", "sentiment",
                 "status", "result", "price", "count", "cnt", "정답", "라벨", "목표")  # fmt: skip
 OPTIONS = ("name", "target", "encoding", "sep", "quote", "query")
 OPEN_QUOTE = "a quote is not closed"  # as a delimited file's reader says it
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What one reading of the rows gave: what was seen, the target's values, and words for missing by column."""
-
-    look: Look
-    values: list[tuple[Any, int]]
-    classes: list[Any]
-    missing_words: dict[str, list[str]]
-    number_remarks: list[str]
 
 
 @dataclass(frozen=True)
@@ -87,7 +76,7 @@ def _draft(source: InitSource, target: str | None, settings: Settings, name: str
     if target is None:
         raise ConfigError(_missing_target(_columns(found, task.data, settings)))
     try:
-        rows = _read(found, task, settings)
+        rows = read_rows(found, task, settings)
     except DataError as error:
         if OPEN_QUOTE not in str(error) or "quote" in named:
             raise
@@ -100,7 +89,7 @@ def _draft(source: InitSource, target: str | None, settings: Settings, name: str
         named["na"] = [*Read().na, *words]
         task = _task(source, target, name, named)
         found = replace(found, read=task.data.sources["data"].read)
-        rows = _read(found, task, settings)
+        rows = read_rows(found, task, settings)
     drafted = _suggest(source, found, task, rows, words if is_text_file else [])
     drafted = replace(drafted, remarks=[*drafted.remarks, *told])
     return _tried(drafted, found, settings)
@@ -136,40 +125,6 @@ def _missing_target(columns: list[str]) -> str:
     return f"--target: which column is to be predicted? Did you mean --target {shown}? The columns are {listed}"
 
 
-def _read(found: Table, task: Task, settings: Settings) -> Rows:
-    """Read and describe the rows."""
-    data = task.data
-    settings.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.home) as place:
-        path = Path(place) / "rows.parquet"
-        with files.workspace(Path(place), [found]) as db:
-            kinds = files.gather(db, data, HashSplit(), path)
-            _, values = files.keep_targets(db, data.target, path)
-            kind, classes = checks.kind_of_target(task, values)
-            described = profile.columns(db, path, kinds)
-            total = profile.count(db, path)
-            for entry in described:
-                entry |= {"rows": total, "length": profile.length(db, path, entry)}
-            texts = [name for name, of_column in kinds.items() if of_column == "text" and name != data.target]
-            words = {text: _missing_words(db, path, text) for text in texts}
-        sample = files.read_side(path.parent, path.stem, list(kinds), SEEN_ROWS)
-    answer = preprocess.encoded_target(sample[data.target], classes)
-    look = Look(data.target, kind, total, {entry["name"]: entry for entry in described}, sample, answer)
-    odd = amounts.numbers_as_text(sample, texts)
-    return Rows(look, values, classes, {text: found for text, found in words.items() if found}, odd)
-
-
-def _missing_words(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> list[str]:
-    column, table = quoted(name), parquet(path)
-    number = f"try_cast(trim({column}) AS DOUBLE)"
-    numbers = run(db, f"SELECT count({number}) FROM {table}", "data").fetchall()[0][0]
-    if not numbers:
-        return []
-    most = suggestions.MAX_WORDS + 1
-    sql = f"SELECT {column}, count(*) FROM {table} WHERE {column} NOT NULL AND {number} IS NULL GROUP BY 1 LIMIT {most}"
-    return suggestions.words_for_missing(dict(run(db, sql, "data").fetchall()), numbers)
-
-
 def _suggest(source: InitSource, found: Table, task: Task, rows: Rows, words: list[str]) -> Draft:
     """Decide what the task says, from what was seen."""
     look = rows.look
@@ -178,7 +133,7 @@ def _suggest(source: InitSource, found: Table, task: Task, rows: Rows, words: li
     drop = suggestions.find_indexes(look, ids)
     split = suggest_split(look, drop, id_name)
     aside = [*ids, *drop, *split.left_out, *_of_split(split)]
-    texts = suggestions.find_texts(look, aside)
+    texts = suggested_text.find_texts(look, aside)
     strengths = suggestions.find_strengths(look, [*aside, *texts])
     leaks = suggestions.find_leaks(look, [*aside, *texts])
     remarks = [*split.remarks]
@@ -186,7 +141,7 @@ def _suggest(source: InitSource, found: Table, task: Task, rows: Rows, words: li
     if leaks and not (useful or texts):
         remarks += [f"{name}: {why}; is it known beforehand?" for name, why in leaks.items()]
         leaks = {}
-    text = suggestions.choose_text(look, texts, useful)
+    text = suggested_text.choose_text(look, texts, useful)
     if not (strengths or texts or _features(look, aside)):
         raise DataError(f"{look.target}: the data hold no other column to learn from")
     useful = {name: value for name, value in useful.items() if value}
@@ -194,8 +149,8 @@ def _suggest(source: InitSource, found: Table, task: Task, rows: Rows, words: li
         remarks.append(
             f"what tells {look.target} best alone: {suggestions.in_words(useful)}; is each known beforehand?"
         )
-    remarks += suggestions.find_codes(look, [*aside, *leaks], bool(source.query))
-    remarks += suggestions.find_level_words(look, aside)
+    remarks += suggested_codes.find_codes(look, [*aside, *leaks], bool(source.query))
+    remarks += suggested_codes.find_level_words(look, aside)
     remarks += rows.number_remarks
     return Draft(
         task=task,
