@@ -14,6 +14,7 @@ from typing import Any
 
 import requests
 
+from ratchet.adapters import logs
 from ratchet.errors import ServerError
 from ratchet.settings import SERVE_HOST
 
@@ -78,10 +79,12 @@ def running(
     how: more of `subprocess.Popen`, such as env and cwd.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
+    log.write_bytes(b"")
+    with log.open("ab") as out:  # appending, so that it goes on in a log that was emptied
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, **how)
     try:
-        yield Child(name, process, log)
+        with logs.kept_small(log):
+            yield Child(name, process, log)
     finally:
         end(process, stop)
 

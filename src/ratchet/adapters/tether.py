@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ratchet.adapters import logs
+
 LOOK_S, GONE_S = 0.2, 5
 # Beside the command waits a shell on a pipe whose other end its parent holds: where that is closed, by whatever ends
 # the parent, it kills the group. The command itself cannot see to that, and prctl knows Linux alone.
@@ -18,13 +20,15 @@ TETHERED = 'exec 3<&0; { read _ <&3; kill -KILL 0; } & exec "$@" </dev/null 3<&-
 @contextlib.contextmanager
 def tethered(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
     """Run a command in a process group of its own, its words going to the log; end the group afterwards."""
-    with log.open("wb") as out:
+    log.write_bytes(b"")
+    with log.open("ab") as out:  # appending, so that it goes on in a log that was emptied
         process = subprocess.Popen(
             ["/bin/sh", "-c", TETHERED, "sh", *command],
             stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=environment,
         )  # fmt: skip
     try:
-        yield process
+        with logs.kept_small(log):
+            yield process
     finally:
         _end(process)
 
