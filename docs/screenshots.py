@@ -82,11 +82,13 @@ def tidy(page: Page) -> None:
 
 def widen(page: Page) -> None:
     """Draw the edge of the column with the runs' names to the right."""
-    edge = page.locator(".ag-header-cell").filter(has_text="Run Name").locator(".ag-header-cell-resize")
+    edge = page.locator(".ag-header-cell-resize:not(.ag-hidden)")
     if edge.count() and (box := edge.first.bounding_box()):
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
         page.mouse.down()
-        page.mouse.move(box["x"] + 320, box["y"] + box["height"] / 2, steps=8)
+        for distance in (150, 330):
+            page.mouse.move(x + distance, y, steps=10)
         page.mouse.up()
 
 
@@ -111,14 +113,11 @@ def main(task: str) -> None:
     with ui(store) as url, sync_playwright() as player:
         browser = player.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         page = browser.new_page(viewport={"width": 1800, "height": 960})
-        columns = ",".join(
-            ["params.`family`", *(f"metrics.`{name}`" for name in ("roc_auc", "test_roc_auc", "seconds"))]
-        )
-        place = f"{url}/#/experiments/{experiment}/runs?{MODE}&selectedColumns={columns}"
+        place = f"{url}/#/experiments/{experiment}/runs?{MODE}"
         shoot(page, place, "runs", "in Production")
         boosted = [run for run in trials if run.data.params["family"] == "xgboost"]
         chosen = ",".join(f'"{run.info.run_id}"' for run in boosted[:4])
-        shoot(page, f'{url}/#/compare-runs?{MODE}&runs=[{chosen}]&experiments=["{experiment}"]', "compare", "Comparing")
+        shoot(page, f'{url}/#/compare-runs?runs=[{chosen}]&experiments=["{experiment}"]', "compare", "Comparing")
         browser.close()
 
 

@@ -40,7 +40,8 @@ class Child:
     def last_words(self) -> str:
         """Return the last lines of its log, with the log's name."""
         with self.log.open("rb") as file:
-            file.seek(self.since)
+            was_rotated = self.log.stat().st_size < self.since
+            file.seek(0 if was_rotated else self.since)
             text = file.read().decode("utf-8", "replace")
         lines = [line for line in text.splitlines() if line.strip()]
         return f"the end of {self.log}: {' | '.join(lines[-3:])[-500:] or 'nothing'}"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ratchet.adapters import logs
+
 LOOK_S, GONE_S = 0.2, 5
 # Beside the command waits a shell on a pipe whose other end its parent holds: where that is closed, by whatever ends
 # the parent, it ends the group. The command itself cannot see to that, and prctl knows Linux alone.
@@ -55,7 +57,8 @@ def tethered(
             stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=environment, **how,
         )  # fmt: skip
     try:
-        yield process
+        with logs.kept_small(log):
+            yield process
     finally:
         _end(process, ending)
 
