@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -36,6 +36,10 @@ class Settings:
     def downloads(self) -> Path:
         """The folder for what https sources bring: `data`, beside the home folder."""
         return self.home.parent / "data"
+
+    def with_folder(self, folder: Path) -> Self:
+        """Return these settings with one more folder in which sources are looked up, after the others."""
+        return replace(self, data_folders=(*self.data_folders, folder))
 
     @classmethod
     def from_env(cls) -> Self:

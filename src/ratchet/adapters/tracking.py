@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import shlex
 import socket
 import warnings
 from collections.abc import Iterator
@@ -176,6 +177,29 @@ def describe_experiment(client: "MlflowClient", experiment_id: str, task: str, a
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def require_in_place(client: "MlflowClient", settings: Settings, task: str) -> None:
+    """Refuse a local store that was moved: MLflow keeps the places of a run's files as absolute paths.
+
+    Raises:
+        ServerError: where the files were kept, and how they are found again.
+    """
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    home = settings.home.parent
+    experiment = client.get_experiment_by_name(task) if settings.tracking_uri.startswith("sqlite") else None
+    if experiment is None or urlsplit(experiment.artifact_location).scheme not in ("", "file"):
+        return
+    kept = Path(local_file_uri_to_path(experiment.artifact_location))
+    if kept.exists() or kept.is_relative_to(home) or not client.search_runs([experiment.experiment_id], max_results=1):
+        return
+    former = kept.parents[1] if kept.parent.name == "mlruns" else kept
+    link = f"ln -s {shlex.quote(str(home))} {shlex.quote(str(former))}"
+    raise ServerError(
+        f"{masked(settings.tracking_uri)}: the files of its runs were kept in {kept}, which is not there; was the"
+        f" project moved from {former}? Move it back, or make a link there: {link}"
+    )
 
 
 @cache

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -88,12 +89,14 @@ def opened(config: str, as_json: bool, force: bool = False, **options: Any) -> "
     from ratchet.steps.session import Session
 
     process.require_memory()
-    task, settings = _task(config, options), Settings.from_env()
+    task, settings = _task(config, options), Settings.from_env().with_folder(Path(config).parent)
     progress = Quiet() if as_json else Live()
     progress.note(f"watch: {ui(settings.tracking_uri)}")
     try:
         with tracking.reachable(settings):
-            session = Session(task, settings, tracking.client(settings), progress, force)
+            client = tracking.client(settings)
+            tracking.require_in_place(client, settings, task.name)
+            session = Session(task, settings, client, progress, force)
             try:
                 yield session
             finally:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,7 +60,7 @@ def reproduce(session: Session, asked: Asked) -> dict[str, Any]:
         if asked.environment == "locked":
             lock, wanted = place / "code" / recipe.LOCK, known["machine"]["python"]
             python = environments.locked(lock, wanted, session.settings.home, session.progress.note)
-        made = _fit(python, place, known)
+        made = _fit(python, place, known, session.settings.data_folders)
         found = _compared(session, version, known, made)
     found |= {"task": version.name, "version": version.number, "environment": asked.environment}
     close = found["largest"] <= asked.tolerance and not found["decided_otherwise"]
@@ -119,7 +119,7 @@ def _commit(known: Recipe) -> str:
     return str(known["commit"]).removesuffix(git.DIRTY)
 
 
-def _fit(python: Path, place: Path, known: Recipe) -> Path:
+def _fit(python: Path, place: Path, known: Recipe, data_folders: Sequence[Path]) -> Path:
     """Fit the recipe by the code in the place; return the folder of what was made."""
     asked, made = place / recipe.RECIPE, place / "made"
     asked.write_text(json.dumps(known, ensure_ascii=False), encoding="utf-8")
@@ -128,6 +128,7 @@ def _fit(python: Path, place: Path, known: Recipe) -> Path:
     told = {
         "PYTHONPATH": str(place / "code" / "src"),
         "PYTHONNOUSERSITE": "1",
+        "RATCHET_DATA": ":".join(map(str, data_folders)),
         **machine.of_threads(known["variables"]),
     }
     if os.cpu_count() != known["threads"]:  # where nothing is said the libraries take all processors
