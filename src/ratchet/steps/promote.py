@@ -133,7 +133,9 @@ class _Case:
         if lacking := self.unapproved(version, stage, entries):
             raise self.refused(version, stage, lacking)
         if not schema.state(session.settings).may_promote:
-            raise self.refused(version, stage, NO_PROMOTER)
+            # By its number: without it the promoter's command would train the file's model anew.
+            told = NO_PROMOTER.replace("-c FILE", f"-c FILE --version {version.number}")
+            raise self.refused(version, stage, told)
         change = moves.change_of(version, PROMOTE, stage, entries, self.asked.why)
         if stage == PRODUCTION:
             self.asked.claim()
