@@ -95,7 +95,7 @@ restore: setup  ## FROM=backups/DATE back onto an empty stack (`make up`)
 	@$(COMPOSE) stop tracking
 	@$(OPERATOR); ratchet restore "$(FROM)"
 	@$(COMPOSE) start tracking
-	@$(TRACKING)
+	@$(TRACKING) && { $(ACCOUNTS) || true; }
 
 stack: setup  ## the team stack on this machine, without Docker; it says which environment to source for what
 	@ratchet stack

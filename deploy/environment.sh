@@ -23,4 +23,5 @@ export MLFLOW_TRACKING_URI=http://127.0.0.1:$MLFLOW_PORT
 export MLFLOW_TRACKING_USERNAME=$account MLFLOW_TRACKING_PASSWORD=$password
 export RATCHET_DATABASE_URL=postgresql://ratchet_$role:$database@127.0.0.1:$POSTGRES_PORT/ratchet
 EXPORTS
+if [ -n "${RATCHET_LEDGER_TRUST:-}" ]; then echo "export RATCHET_LEDGER_TRUST=$RATCHET_LEDGER_TRUST"; else echo "unset RATCHET_LEDGER_TRUST"; fi
 if [ "$role" = promoter ]; then echo "export RATCHET_LEDGER_KEY=$RATCHET_LEDGER_KEY"; else echo "unset RATCHET_LEDGER_KEY"; fi

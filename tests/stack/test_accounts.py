@@ -19,23 +19,24 @@ from tests import moving
 from tests.conftest import Told
 from tests.end_to_end.commands import environment, run
 
-# What an account is granted on the task's experiment and on its model, and the database role behind it.
+# What an account is granted on the task's experiment and on its model, and the database role behind it. The stack has
+# accounts of its own named scientist and promoter, which may do so on all of them.
 ROLES = {
     "viewer": ((), "ratchet_scientist"),
-    "scientist": (("EDIT", "EDIT"), "ratchet_scientist"),
+    "data scientist": (("EDIT", "EDIT"), "ratchet_scientist"),
     "half a promoter": (("EDIT", "EDIT"), "ratchet_promoter"),
-    "promoter": (("EDIT", "MANAGE"), "ratchet_promoter"),
+    "whole promoter": (("EDIT", "MANAGE"), "ratchet_promoter"),
 }
 BY_SERVER = r"the account '[\w ]+' may not do this; an admin of the server grants it"
 BY_DATABASE = r"may not append to the ledger.* ask somebody with ratchet_promoter"
 # Each role in this order, with what it is refused by; a command that succeeds leaves nothing to do for the next.
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "status": dict.fromkeys(ROLES, ""),
-    "train --seed 8": {"viewer": BY_SERVER, "scientist": "", "half a promoter": "", "promoter": ""},
+    "train --seed 8": {"viewer": BY_SERVER, "data scientist": "", "half a promoter": "", "whole promoter": ""},
     "promote --seed 8": {
-        "viewer": BY_SERVER, "scientist": BY_DATABASE, "half a promoter": BY_SERVER, "promoter": "",
+        "viewer": BY_SERVER, "data scientist": BY_DATABASE, "half a promoter": BY_SERVER, "whole promoter": "",
     },
-    "rollback": {"viewer": BY_SERVER, "scientist": BY_DATABASE, "promoter": ""},
+    "rollback": {"viewer": BY_SERVER, "data scientist": BY_DATABASE, "whole promoter": ""},
 }  # fmt: skip
 # The same without Ratchet: what a role's own SQL is answered by PostgreSQL.
 APPEND = "INSERT INTO deliveries (sequence) VALUES (1)"
@@ -169,8 +170,8 @@ def test_without_accounts_people_are_told_apart_by_roles_of_their_own(
 def test_a_trial_that_is_there_twice_is_put_aside_by_who_may_not_delete_it(
     task: Path, on_stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "scientist")
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "password of scientist")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "data scientist")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "password of data scientist")
     client = tracking.client(Settings.from_env())
     experiment = client.get_experiment_by_name("team").experiment_id
     for _ in range(2):

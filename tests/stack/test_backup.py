@@ -53,7 +53,7 @@ def test_a_backup_on_an_empty_stack_serves_the_same_predictions_and_what_that_st
     env = environment(**stack.environment())
     does(env, "run", "-c", config)
     does(env, "score", "-c", config, "--input", "rows.csv", "--output", "before.csv")
-    does(reaching(stack), "backup", "kept")
+    does(reaching(stack) | stack.operators(), "backup", "kept")
 
     operator = sourced(empty / "operator")
     refused = run("ratchet", "restore", "kept", cwd=workplace, env=operator)
@@ -70,6 +70,11 @@ def test_a_backup_on_an_empty_stack_serves_the_same_predictions_and_what_that_st
         who = (printed["MLFLOW_TRACKING_USERNAME"], printed["MLFLOW_TRACKING_PASSWORD"])
         assert f"account {who[0]}: its password is the one of this stack" in told
         assert current_user(printed["MLFLOW_TRACKING_URI"], who) == who[0]
+    promoter = sourced(empty / "environment.promoter")
+    forged = run("ratchet", "ledger", "verify", cwd=workplace, env=promoter)
+    assert forged.returncode == 1 and "is not trusted (RATCHET_LEDGER_TRUST)" in forged.stderr
+    (trusted,) = re.findall(r"`export RATCHET_LEDGER_TRUST=(\S+)`", told)
+    does(promoter | {"RATCHET_LEDGER_TRUST": trusted}, "ledger", "verify")
     scientist, gateway = (sourced(empty / f"environment.{person}") for person in ("scientist", "gateway"))
     server = scientist["MLFLOW_TRACKING_URI"]
     assert current_user(server, ("of_before", "the password of before")) == "of_before"

@@ -61,12 +61,14 @@ def test_a_scientist_trains_a_promoter_promotes_and_a_gateway_records_what_comes
     def does(person: str, *words: object) -> "subprocess.CompletedProcess[str]":
         return run("ratchet", *words, "-c", config, cwd=tmp_path, env=sourced(files[person]))
 
-    trained = does("scientist", "evaluate")
+    trained = does("scientist", "evaluate", "--seed", 8)
     assert trained.returncode == 0, trained.stderr
-    refused = does("scientist", "promote")
+    refused = does("scientist", "promote", "--seed", 8)
     assert refused.returncode == 1 and "ask somebody with ratchet_promoter" in refused.stderr
-    promoted = does("promoter", "promote")
+    (mend,) = re.findall(r"`ratchet (promote) -c FILE (--version) (\d+)`", refused.stderr)
+    promoted = does("promoter", *mend)
     assert promoted.returncode == 0, promoted.stderr
+    assert "of_people version 1 is in Production" in promoted.stdout
     port = free_port()
     words = [str(BIN / "ratchet"), "serve", "-c", str(config), "--port", str(port)]
     with running("ratchet serve", words, tmp_path / "serve.log", env=sourced(files["gateway"])) as server:

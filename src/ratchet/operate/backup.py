@@ -15,13 +15,14 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from ratchet.adapters import buckets, copies, postgres
+from ratchet.adapters import buckets, copies, keys, postgres
 from ratchet.errors import DataError, ServerError
 from ratchet.operate.people import PEOPLE
 
 DATABASES = ("mlflow", "mlflow_auth", "ratchet")
 HOLDS = {"mlflow": "runs", "ratchet": "studies"}  # where there are rows somebody has worked
 ACCOUNTS = tuple((account, password) for account, password, _, _ in PEOPLE.values() if account)
+LEDGER_KEYS = "ledger-keys.json"  # the public ones, by their short names
 FILES, MANIFEST = "bucket", "manifest.json"
 
 
@@ -41,6 +42,8 @@ def backup(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
             _run("pg_dump", "--format=custom", f"--file={partial / f'{name}.dump'}", name)
             tell(f"database {name}: {(partial / f'{name}.dump').stat().st_size / 1e6:.1f} MB")
         tell(f"{bucket}: {buckets.copy_out(bucket, partial / FILES)} files")
+        known = {name: key.public_bytes_raw().hex() for name, key in keys.trusted().items()}
+        (partial / LEDGER_KEYS).write_text(json.dumps(known, indent=1), encoding="utf-8")
         (partial / MANIFEST).write_text(json.dumps(copies.digests(partial), indent=1), encoding="utf-8")
         partial.replace(folder)
     finally:
@@ -65,8 +68,21 @@ def restore(folder: Path, bucket: str, tell: Callable[[str], None]) -> None:
              str(folder / f"{name}.dump"))  # fmt: skip
         tell(f"database {name} is back")
     tell(f"{bucket}: {buckets.copy_in(folder / FILES, bucket)} files are back")
+    _tell_keys(folder / LEDGER_KEYS, tell)
     for account in _give_passwords():
         tell(f"account {account}: its password is the one of this stack's .env")
+
+
+def _tell_keys(file: Path, tell: Callable[[str], None]) -> None:
+    """Name the keys that the ledger trusted where it comes from and does not trust here."""
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}  # backups of before have none
+    here = keys.trusted()
+    if strange := [key for name, key in known.items() if name not in here]:
+        trusted = [*(key.public_bytes_raw().hex() for key in here.values()), *strange]
+        value = ",".join(trusted)
+        tell("the ledger was signed by another key than this stack's; nothing moves before that one is trusted: write"
+             f" RATCHET_LEDGER_TRUST={value} into the stack's .env and start it again, or `export"
+             f" RATCHET_LEDGER_TRUST={value}`")  # fmt: skip
 
 
 def _give_passwords() -> list[str]:

@@ -18,7 +18,10 @@ PEOPLE = {"admin": ("admin", "MLFLOW_AUTH_ADMIN_PASSWORD", "ratchet_promoter", T
           "promoter": ("promoter", "MLFLOW_PROMOTER_PASSWORD", "ratchet_promoter", True),
           "gateway": ("", "MLFLOW_SERVING_PASSWORD", "ratchet_gateway", False)}  # fmt: skip
 ACCOUNT_VARIABLES = (*(password for _, password, _, _ in PEOPLE.values()), "MLFLOW_SERVING_USERNAME")
-NOT_OURS = ("RATCHET_LEDGER_KEY",)  # what a file unsets where its person has none, after another's was sourced
+NOT_OURS = (
+    "RATCHET_LEDGER_KEY",
+    "RATCHET_LEDGER_TRUST",
+)  # what a file unsets where its person has none, after another's was sourced
 
 
 def write_environments(stack: "Stack") -> dict[str, Path]:

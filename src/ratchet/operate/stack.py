@@ -82,15 +82,24 @@ class Stack:
     def operators(self) -> dict[str, str]:
         """What whoever backs it up exports: the superuser of PostgreSQL, the way to the bucket, the accounts."""
         accounts = {name: self.secrets[name] for name in ACCOUNT_VARIABLES}
-        return accounts | {
-            "PGHOST": SERVE_HOST,
-            "PGPORT": str(self.ports.postgres),
-            "PGUSER": "postgres",
-            "PGPASSWORD": self.cluster.password,
-            "RATCHET_BUCKET": f"gs://{BUCKET}",
-            "STORAGE_EMULATOR_HOST": f"http://{SERVE_HOST}:{self.ports.bucket}",
-            "GOOGLE_CLOUD_PROJECT": "ratchet",
-        }
+        return (
+            accounts
+            | self.ledger_keys()
+            | {
+                "PGHOST": SERVE_HOST,
+                "PGPORT": str(self.ports.postgres),
+                "PGUSER": "postgres",
+                "PGPASSWORD": self.cluster.password,
+                "RATCHET_BUCKET": f"gs://{BUCKET}",
+                "STORAGE_EMULATOR_HOST": f"http://{SERVE_HOST}:{self.ports.bucket}",
+                "GOOGLE_CLOUD_PROJECT": "ratchet",
+            }
+        )
+
+    def ledger_keys(self) -> dict[str, str]:
+        """Return the key that signs the ledger, and those that are trusted beside it."""
+        keys = {name: self.secrets.get(name, "") for name in ("RATCHET_LEDGER_KEY", "RATCHET_LEDGER_TRUST")}
+        return {name: value for name, value in keys.items() if value}
 
     def environment(self, person: str = "admin") -> dict[str, str]:
         """Return what a person exports to work on the stack.
@@ -99,7 +108,7 @@ class Stack:
             person: One of PEOPLE.
         """
         account, password, role, has_key = PEOPLE[person]
-        key = {"RATCHET_LEDGER_KEY": self.secrets["RATCHET_LEDGER_KEY"]} if has_key else {}
+        key = {name: value for name, value in self.ledger_keys().items() if has_key or name != "RATCHET_LEDGER_KEY"}
         return {
             "MLFLOW_TRACKING_URI": self.tracking_uri,
             "MLFLOW_TRACKING_USERNAME": account or self.secrets["MLFLOW_SERVING_USERNAME"],

@@ -157,7 +157,9 @@ class _Case:
         if lacking := self.unapproved(version, stage, entries):
             raise self.refused(version, stage, lacking)
         if not schema.state(session.settings).may_promote:
-            raise self.refused(version, stage, NO_PROMOTER)
+            # By its number: without it the promoter's command would train the file's model anew.
+            told = NO_PROMOTER.replace("-c FILE", f"-c FILE --version {version.number}")
+            raise self.refused(version, stage, told)
         why = "; ".join(filter(None, [self.asked.why, *self.yardstick.remarks(stage)]))
         change = moves.change_of(version, PROMOTE, stage, entries, why)
         if stage == PRODUCTION:
