@@ -100,7 +100,7 @@ def test_all_faults_come_at_once_a_line_each_with_file_field_and_hint(write: Wri
         ({"data": {"target": "left", "sources": {"rows": {"uris": ["x.csv"], "sha265": []}}}},
          "data.sources.rows.sha265: unknown key; did you mean 'sha256'?"),
         ({"data": {"target": "left", "sources": {"rows": {"uris": ["x.csv"], "read": {"seperator": ","}}}}},
-         "data.sources.rows.read.seperator: unknown key; known here: encoding, na, quote, sep, types"),
+         "data.sources.rows.read.seperator: unknown key; known here: dates, encoding, na, quote, sep, types"),
         ({"gates": {"staging": [{"metric": "f1", "minimum": 0}, {"metric": "f1", "minimun": 0.5}]}},
          "gates.staging.1.minimun: unknown key; did you mean 'minimum'?"),
         ({"problem": {"hypothesis": {"metrik": "f1", "metric": "f1", "minimum": 0}}},

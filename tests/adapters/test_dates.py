@@ -214,6 +214,8 @@ def test_a_named_form_that_does_not_fit_a_cell_is_refused_and_a_column_that_is_n
         DataError, match=r"^data\.sources\.rows\.read\.dates: 'seen' holds 'Apr-2014' and \d+ more, which is"
     ):
         read(tmp_path, texts, dates={"seen": "%B %Y"})
+    with pytest.raises(DataError, match=r"no date of the form %d/%m/%Y; %b-%Y would fit it$"):
+        read(tmp_path, texts, dates={"seen": "%d/%m/%Y"})
     with pytest.raises(DataError, match=r"^data\.sources\.rows\.read\.dates: no column 'sen'; did you mean 'seen'"):
         read(tmp_path, texts, dates={"sen": "%b-%Y"})
 

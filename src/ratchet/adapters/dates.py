@@ -155,7 +155,9 @@ def _misfit(db: duckdb.DuckDBPyConnection, rows: str, form: str, place: Place) -
     more = f" and {several - 1:,} more" if several > 1 else ""
     like = f", as {known!r} is" if known else ""
     missing = not re.search("[0-9]", cell)
-    if missing and place.has_na:
+    if not known and (meant := next(iter(fitting([cell])), "")):
+        mend = f"{meant} would fit it"
+    elif missing and place.has_na:
         mend = "put it into read.na if it means missing"
     elif missing:
         mend = f"write nullif({quoted(place.column)}, {literal(cell)}) in data.query if it means missing"

@@ -160,7 +160,7 @@ def _place(db: duckdb.DuckDBPyConnection, rows: Path, plans: dict[int, dict[str,
 def _told(classes: list[tuple[Any, dict[str, int]]]) -> str:
     name, counts = classes[0]
     side = min(counts, key=lambda side: counts[side])
-    more = f" (and {len(classes) - 1} more classes)" if len(classes) > 1 else ""
+    more = f" (and {len(classes) - 1} more)" if len(classes) > 1 else ""
     return (
         f"split: {side} would hold {counts[side]} of {sum(counts.values())} rows of class {name!r}{more}, so each side"
         " gets its share of them; split.stratify: true does so for all classes, false for none"
