@@ -45,3 +45,28 @@ def test_a_word_below_numbers_is_named_with_its_row(scored: Callable[..., Told],
     assert told.code == 1
     assert "row 5,000: 'age' is 'old', not a number; if it is missing, leave it empty" in told.err
     assert not list(workplace.glob("*answers*"))
+
+
+def test_a_file_of_one_source_of_a_join_is_scored_in_its_place(ratchet: Callable[..., Told], workplace: Path) -> None:
+    people = ["who,plan,age,churn", *(f"{n},{'ab'[n % 2]},{20 + n % 50},{int(n % 2 == n % 7 % 2)}" for n in range(300))]
+    (workplace / "people.csv").write_text("\n".join(people))
+    (workplace / "plans.csv").write_text("plan,price\na,9\nb,12\n")
+    (workplace / "join.yaml").write_text("""
+name: join
+data:
+  sources: {people: {uris: [people.csv]}, plans: {uris: [plans.csv]}}
+  query: SELECT people.*, price * age AS due FROM people JOIN plans USING (plan)
+  target: churn
+  id: who
+search: {models: [xgboost], trials: 1, folds: 2, max_rounds: 20}
+gates: {staging: [{size_mb: 100}], production: [{size_mb: 100}]}
+""")
+    assert ratchet("run", "-c", "join.yaml", "--json").code == 0
+    words = ("score", "-c", "join.yaml", "--input", "people.csv", "--output", "answers.csv")
+    told = ratchet(*words)
+    assert (told.code, "no column 'due', which the model reads" in told.err) == (1, True)
+    assert "data.query makes it: say --as-source people or plans" in told.err
+    assert ratchet(*words, "--as-source", "people").code == 0
+    answers = pd.read_csv(workplace / "answers.csv")
+    assert len(answers) == 300
+    assert answers["due"][0] == 9 * 20

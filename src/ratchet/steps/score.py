@@ -3,8 +3,9 @@
 import codecs
 import os
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,23 +103,26 @@ def _chosen(
         missing, unknown, as_csv = words | known, words - known, output.suffix == ".csv"
         return scoredrows.Scored([table, *further], query, types, scorer.encoder, missing, unknown, as_csv)
 
-    plain = read_as("input", None, [])
-    if not data.query or data.asks_database or reading.is_plain or not (reading.as_source or len(data.sources) == 1):
-        return plain
+    if not data.query or data.asks_database or reading.is_plain:
+        return read_as("input", None, [])
+    if not reading.as_source and len(data.sources) > 1:
+        plain = read_as("input", None, [])
+        return replace(plain, mend=f"; data.query makes it: say --as-source {' or '.join(data.sources)}")
     others = [name for name in data.sources if name != first]
     further = [sources.locate(name, data.sources[name], session.settings) for name in others]
     queried = read_as(first, data.query, further)
-    if reading.as_source:
-        return queried
-    return _fitting(session, queried, plain, first)
+    return queried if reading.as_source else _fitting(session, queried, partial(read_as, "input", None, []), first)
 
 
-def _fitting(session: Session, queried: scoredrows.Scored, plain: scoredrows.Scored, name: str) -> scoredrows.Scored:
+def _fitting(
+    session: Session, queried: scoredrows.Scored, as_it_is: Callable[[], scoredrows.Scored], name: str
+) -> scoredrows.Scored:
     """Return the way that fits the file: with the query of the task, or without it."""
     try:
         with session.work_folder() as folder, scoredrows.opened(queried, folder):
             pass
     except DataError as fault:
+        plain = as_it_is()
         try:
             with session.work_folder() as folder, scoredrows.opened(plain, folder):
                 pass

@@ -30,7 +30,8 @@ class Scored:
 
     tables: the file first, then the further sources of the query; query: run over them, or None; types: DuckDB's, of
     each source at train; encoder: the model's; missing: texts that mean missing in this file; unknown: those of them
-    that the model does not know by itself; as_csv: whether the rows are handed back as text.
+    that the model does not know by itself; as_csv: whether the rows are handed back as text; mend: what to do where a
+    column is absent.
     """
 
     tables: list[Table]
@@ -40,6 +41,7 @@ class Scored:
     missing: frozenset[str]
     unknown: frozenset[str]
     as_csv: bool
+    mend: str = ""
 
     @property
     def table(self) -> Table:
@@ -62,7 +64,7 @@ def opened(scored: Scored, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         names = [name for name, *_ in db.execute(f"DESCRIBE {ROWS}").fetchall()]
         if absent := [name for name in scored.encoder.inputs if name not in names]:
             hint = did_you_mean(absent[0], names)
-            raise DataError(f"{scored.table.origin}: no column {absent[0]!r}, which the model reads{hint}")
+            raise DataError(f"{scored.table.origin}: no column {absent[0]!r}, which the model reads{hint}{scored.mend}")
         yield db
 
 
