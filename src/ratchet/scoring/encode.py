@@ -123,6 +123,14 @@ class Column:
 
     def codes(self, values: np.ndarray, missing: Collection[str] = ()) -> np.ndarray:
         """Return the code of each value, shape (n,); a value that training never saw is NaN, like a missing one."""
+        if len(values) <= FEW_ROWS and self.levels:  # as most requests have it: a plain spelling of a known level
+            known = self.texts.places if self.is_text else self._places
+            try:
+                plain_codes = [known.get(value, cells.UNSEEN) for value in values.tolist()]
+            except TypeError:  # a list or an object, which no level is
+                plain_codes = [cells.UNSEEN]
+            if cells.UNSEEN not in plain_codes:
+                return np.array(plain_codes, dtype=float)
         found = self.places(values, missing).astype(float)
         found[found < 0] = np.nan
         return found
