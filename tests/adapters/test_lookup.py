@@ -134,7 +134,7 @@ def test_a_folder_of_several_formats_is_refused_and_the_mend_works(tmp_path):
         ("in/**.csv", r"`\*\*` stands alone between slashes"),
         ("file://server/in/a.csv", r"file:// names a file of this machine: file:///server/in/a.csv"),
         ("in/*.csv", r"not found; tried in/\*.csv"),
-        ("empty", r"empty \(a folder without .csv.*\.parquet files\)"),
+        ("empty", r"empty \(a folder without .csv.* files\)"),
     ],
 )
 def test_an_address_that_finds_nothing_says_why(uri, message, tmp_path):

@@ -508,7 +508,7 @@ def test_a_folder_without_tables_says_so(place):
 @pytest.mark.parametrize(
     ("name", "raw", "encoding", "told"),
     [
-        ("a.json", b"{}", "utf-8", "no reader for .json.*parquet"),
+        ("a.html", b"{}", "utf-8", "no reader for .html.*parquet"),
         ("table", b"a,y\n1,2\n", "utf-8", "a name without an ending"),
         ("a.csv", b"a,y\n1,2\n", "utf-99", "unknown encoding 'utf-99'.*cp949"),
         ("a.csv", b"a,y\n1,2\n", "hex", "unknown encoding 'hex'"),
