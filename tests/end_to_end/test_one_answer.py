@@ -16,6 +16,7 @@ import pytest
 import requests
 import yaml
 
+from ratchet.adapters import modelserver
 from tests.conftest import Told
 from tests.end_to_end.commands import environment, run, settle, start
 
@@ -127,6 +128,21 @@ def asked(trained: Trained, body: bytes, kind: str = "application/json") -> list
     answer = requests.post(f"{trained.url}/invocations", data=body, headers={"Content-Type": kind}, timeout=30)
     assert answer.status_code == 200, answer.text
     return [each["probability"] for each in answer.json()["predictions"]]
+
+
+def test_the_copy_behind_the_gateway_names_the_types_of_plain_columns_and_answers_the_same(
+    model: Any, wanted: list[float], tmp_path: Path
+) -> None:
+    import mlflow
+
+    folder = Path(mlflow.artifacts.download_artifacts("models:/one@champion", dst_path=str(tmp_path)))
+    modelserver.name_types(folder, {name: kind for name, (kind, _) in modelserver.reads(folder).inputs.items()})
+    typed = mlflow.pyfunc.load_model(str(folder))
+    types = {column.name: str(column.type) for column in typed.metadata.get_input_schema()}
+    assert (types["usage"], types["plan"], types["autopay"]) == ("DataType.double", "DataType.string", "Any")
+    assert str(model.metadata.get_input_schema().input_dict()["usage"].type) == "Any"
+    rows = PLAIN.astype({"age": float, "usage": float})
+    assert typed.predict(rows)["probability"].tolist() == pytest.approx(wanted, abs=1e-12)
 
 
 # ---------------------------------------------------------------- the dtypes of libraries

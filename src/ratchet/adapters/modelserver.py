@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import requests
+import yaml
 
 from ratchet.adapters import models, servers, tether
 from ratchet.errors import Away, ServerError
@@ -28,6 +29,7 @@ WHO = "x-model-server"  # header by which a child is told from whoever else may 
 UVICORN = {"UVICORN_ACCESS_LOG": "false", "UVICORN_LOG_LEVEL": "warning", "UVICORN_TIMEOUT_KEEP_ALIVE": "86400",
            "UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN": "3"}  # fmt: skip
 CellKind = Literal["number", "text", "boolean", "numeral", "code"]  # as `scoring.encode.TableEncoder.kinds` has them
+NAMED_TYPES = {"number": "double", "text": "string"}  # MLflow's words for kinds whose cells are all of one type
 SECRET = ("RATCHET_", "MLFLOW_TRACKING_")  # a model that lies here has no use for our keys, databases and accounts
 
 
@@ -130,6 +132,26 @@ def serving(model: Path, address: Address, env_manager: str, settings: Settings)
     with servers.running("mlflow models serve", command, log, env=environment) as child:
         child.require(partial(servers.answers, f"{url}/ping"), START_S.get(env_manager, 900))
         yield Server(url, child.process)
+
+
+def name_types(model: Path, kinds: Mapping[str, str]) -> None:
+    """Name the types of cells that reach a server through the gateway, which has read them already.
+
+    A model is logged without them, since MLflow refuses whole numbers where it expects a double; it then looks at every
+    cell by itself, which doubles the time of a body of 1,000 rows.
+
+    Args:
+        model: The folder of a copy of our own, whose `MLmodel` is written over.
+        kinds: What the model reads, by column; numbers and texts are named, the others stay of any type.
+    """
+    file = model / "MLmodel"
+    about = yaml.safe_load(file.read_text(encoding="utf-8"))
+    inputs = json.loads(about["signature"]["inputs"])
+    for column in inputs:
+        if column["type"] == "any":
+            column["type"] = NAMED_TYPES.get(kinds[column["name"]], "any")
+    about["signature"]["inputs"] = json.dumps(inputs)
+    file.write_text(yaml.safe_dump(about, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 class Kept(NamedTuple):

@@ -30,6 +30,7 @@ def children(session: Session, version: Version, env_manager: str) -> Iterator[S
     """Yield what starts `mlflow models serve` on the version's verified copy, which lies here meanwhile."""
     with places.place(session.settings.home, FOLDERS) as folder:
         model, known = _looked_at(session, version, folder)
+        modelserver.name_types(model, {name: kind for name, (kind, _) in known.signature.inputs.items()})
         yield partial(_child, Kept(model, folder, env_manager, session.task.serving.timeout_s), known)
 
 
