@@ -395,6 +395,5 @@ def test_the_task_s_wish_about_odd_cells_trains_nothing_anew(ratchet: Callable[.
     one["features"]["unseen"] = "refuse"
     (trained.place / "again.yaml").write_text(yaml.safe_dump(one))
     steps = ratchet("run", "-c", "again.yaml", "--why", "--json").json["steps"]
-    assert {step["step"]: step["state"] for step in steps} == dict.fromkeys(
-        ("preprocess", "train", "evaluate"), "reused"
-    )
+    states = {step["step"]: step["state"] for step in steps}
+    assert (states["preprocess"], states["train"]) == ("reused", "reused")  # evaluate has a champion beside it now

@@ -19,7 +19,8 @@ import mlflow, pandas
 assert importlib.util.find_spec("ratchet") is None, "Ratchet is installed here"
 model = mlflow.pyfunc.load_model(sys.argv[1])
 rows = json.load(open(sys.argv[1] + "/artifacts/scorer/sample.json"))["dataframe_records"]
-print(json.dumps(model.predict(pandas.DataFrame(rows, dtype=object).infer_objects())))
+answers = model.predict(pandas.DataFrame(rows, dtype=object).infer_objects())
+print(answers.to_json(orient="records", double_precision=15))
 """
 
 

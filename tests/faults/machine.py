@@ -7,7 +7,8 @@ from tests.faults.case import Case, columns, csv, data
 from tests.web import say
 
 MANY = csv(columns(20_000))
-CLEAR = csv(columns(20_000, y=[int(i % 50 > 24) for i in range(20_000)]))  # a model passes its gates
+# A model passes its gates, and no column gives the answer away.
+CLEAR = csv(columns(20_000, y=[int((i % 50 > 24) != (i % 17 == 0)) for i in range(20_000)]))
 SCORE = ("score", "--input", "data.csv", "--output")
 SERVED = "ratchet run -c task.yaml >run.log 2>&1 || cat run.log"
 WEB = data(sources={"rows": {"uris": ["SERVER/rows.csv"]}})

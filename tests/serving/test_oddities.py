@@ -49,6 +49,12 @@ def test_odd_cells_are_told_to_who_asks_counted_and_kept() -> None:
         assert "gold" not in str(kept)
 
 
+def test_a_wish_for_warnings_that_is_neither_true_nor_false_is_refused() -> None:
+    with serving(Model()) as model, gateway(routes(model)) as running:
+        answer = ask(running, KNOWN, **{"X-Warnings": "maybe"})
+        assert (answer.status_code, answer.json()["errors"][0]["path"]) == (400, "X-Warnings")
+
+
 @pytest.mark.parametrize("change", SEEN_ELSEWHERE, ids=str)
 def test_another_spelling_of_what_training_saw_is_not_odd(change: dict[str, Any]) -> None:
     with serving(Model()) as model, gateway(routes(model)) as running:

@@ -128,18 +128,18 @@ def test_an_approval_counts_from_another_account_and_from_no_name_in_the_environ
         monkeypatch.setenv("RATCHET_DATABASE_URL", on_stack.database_url("ratchet_promoter"))
         return ratchet(*words)
 
-    assert by("scientist", "evaluate", "-c", config, "--seed", 21).code == 0
-    waits = by("promoter", "promote", "-c", config, "--seed", 21, "--json")
+    assert by("data scientist", "evaluate", "-c", config, "--seed", 21).code == 0
+    waits = by("whole promoter", "promote", "-c", config, "--seed", 21, "--json")
     assert waits.code == 1
     assert "approvals 0 of 1" in waits.json["error"]
     number = int(re.search(r"version (\d+)", waits.json["error"])[1])  # type: ignore[index]
     approve = ("approve", number, "-c", config, "--comment", "read the card")
     monkeypatch.setenv("LOGNAME", "anna")
-    own = by("scientist", *approve)
+    own = by("data scientist", *approve)
     assert own.code == 1
-    assert f"version {number}: was trained by scientist, or nobody knows by whom" in own.err
+    assert f"version {number}: was trained by data scientist, or nobody knows by whom" in own.err
     assert "approvals that count now: 1 of 1" in by("half a promoter", *approve).out
-    assert by("promoter", "promote", "-c", config, "--seed", 21).code == 0
+    assert by("whole promoter", "promote", "-c", config, "--seed", 21).code == 0
     done = [entry for entry in ratchet("ledger", "--json").json["entries"] if entry["version"] == number]
     assert [entry["account"] for entry in done if entry["action"] == "approve"] == ["half a promoter"]
 

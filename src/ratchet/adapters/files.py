@@ -77,14 +77,14 @@ def _stoppable() -> Iterator[None]:
 
 
 def attach_as_text(db: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Create the view of a table that is scored: of a delimited file each cell as its text.
+    """Create the view of a table that is scored: of a delimited file each cell as its text, of others as it is.
 
     Raises DataError.
     """
-    if not table.is_delimited:
+    if table.frame is not None:
         attach(db, table)
         return
-    read = delimited.attach_as_text(db, table)
+    read = delimited.attach_as_text(db, table) if table.is_delimited else _attach_files(db, table, False)
     _compose(db, table.name)
     partitions.add_columns(db, read)
 

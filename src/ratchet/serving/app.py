@@ -18,7 +18,7 @@ from ratchet.serving.apikeys import ADMIN, OUTCOMES, PREDICT
 from ratchet.serving.door import CLOSED_REQUEST, Door, new_id, request_id
 from ratchet.serving.fallback import MARK
 from ratchet.serving.observed import CALLER, PROBLEM, Application, Observed, Receive, Scope, Seen, Send, announced
-from ratchet.serving.problems import TYPE, Problem, shown
+from ratchet.serving.problems import TYPE, Fault, Problem, shown
 from ratchet.serving.upload import GoneError
 
 V1 = "/v1/models/{}"  # KServe's and TensorFlow Serving's first protocol, by the name of the model
@@ -81,10 +81,21 @@ class Invocations:
         seen.bytes_in = len(body)
         kind = headers.get(b"content-type", b"").decode("latin-1")
         with door.uploads.kept(body):
-            tells = headers.get(WARNINGS, b"").lower() in (b"true", b"1", b"yes")
+            tells = _wants_warnings(headers)
             reply = seen.reply = await door.gateway.answer(kind, body, seen.id, _gone(receive), tells)
         more += [(b"x-model-version", reply.versions.encode()), (b"x-arm", reply.arms.encode())]
         return reply.body
+
+
+def _wants_warnings(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the caller asks to be told of odd cells.
+
+    Raises Problem for a word that is neither true nor false.
+    """
+    word = headers.get(WARNINGS, b"false").lower()
+    if word not in (b"true", b"false"):
+        raise Problem.of([Fault("X-Warnings", "expected true or false")])
+    return word == b"true"
 
 
 def _gone(receive: Receive) -> Callable[[], bool]:
