@@ -52,7 +52,8 @@ def champion_of(place: Path) -> tuple[list[int], int]:
 
 @pytest.mark.parametrize("first", range(times(1, 10)))
 def test_every_step_can_be_stopped_and_goes_on(first: int, workplace: Path) -> None:
-    (workplace / "data.csv").write_bytes(csv(columns(ROWS, y=[int((i % 50 > 24) != (i % 17 == 0)) for i in range(ROWS)])))
+    target = [int((i % 50 > 24) != (i % 17 == 0)) for i in range(ROWS)]
+    (workplace / "data.csv").write_bytes(csv(columns(ROWS, y=target)))
     search = {"models": ["xgboost"], "trials": 2, "folds": 2, "max_rounds": 60}
     (workplace / "task.yaml").write_text(yaml.safe_dump(SOUND | {"search": search}), encoding="utf-8")
     moments = random.Random(first)

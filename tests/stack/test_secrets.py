@@ -37,7 +37,8 @@ def planted(stack: Stack, workplace: Path) -> dict[str, str]:
     as_admin(
         stack,
         "CREATE TABLE applicants AS SELECT n, n % 17 AS months, (n * 7919 % 100)::float8 AS income,"
-        " (n * 7919 % 100 + n % 17 > 60)::int AS paid FROM generate_series(1, 900) AS numbers(n)",
+        " ((n * 7919 % 100 + n % 17 > 60) <> (n % 13 = 0))::int AS paid"
+        " FROM generate_series(1, 900) AS numbers(n)",
         "GRANT SELECT ON applicants TO reading",
         on="warehouse",
     )

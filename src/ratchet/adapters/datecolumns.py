@@ -1,7 +1,6 @@
 """Which columns of dates a task depends on, and how their text becomes dates before a query or a split sees it."""
 
-import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import duckdb
@@ -10,7 +9,7 @@ from ratchet.adapters import dates
 from ratchet.adapters.dateforms import COMPACT
 from ratchet.adapters.dates import Place, UnreadDateError, parsed
 from ratchet.adapters.sources import Table
-from ratchet.adapters.sql import literal, lowest_view, quoted, run
+from ratchet.adapters.sql import literal, quoted, run
 from ratchet.config import ColumnSplit, Data, Split, TimeSplit
 from ratchet.errors import DataError, did_you_mean
 
@@ -24,11 +23,10 @@ def columns_of(db: duckdb.DuckDBPyConnection, view: str) -> dict[str, str]:
     return {name: kind for name, kind, *_ in db.execute(f"DESCRIBE {quoted(view)}").fetchall()}
 
 
-def as_text(table: Table, names: Sequence[str], columns: Sequence[str]) -> Table:
-    """Return the delimited table with columns read as text. columns: its own names, in whatever form of Unicode."""
-    own = {unicodedata.normalize("NFC", column): column for column in columns}
-    types = {own[name]: "text" for name in names if name in own}
-    return replace(table, read=table.read.model_copy(update={"types": {**table.read.types, **types}}))
+def as_text(table: Table, names: Iterable[str]) -> Table:
+    """Return the delimited table with columns read as text."""
+    types = {**table.read.types, **dict.fromkeys(names, "text")}
+    return replace(table, read=table.read.model_copy(update={"types": types}))
 
 
 def apply(db: duckdb.DuckDBPyConnection, name: str, forms: Mapping[str, str]) -> None:
@@ -70,7 +68,7 @@ def settle(db: duckdb.DuckDBPyConnection, data: Data, split: Split, tables: Sequ
             guessed.append(split.column)
         if not guessed:
             continue
-        attach(db, as_text(replace(table, read=table.read.model_copy(update={"dates": {}})), guessed, _raw(db, table)))
+        attach(db, as_text(replace(table, read=table.read.model_copy(update={"dates": {}})), guessed))
         forms = {}
         for name in guessed:
             if columns[name] == "DOUBLE":
@@ -104,11 +102,6 @@ def _are_months(db: duckdb.DuckDBPyConnection, table: Table, name: str) -> bool:
     two = f"count({text}) FILTER (regexp_full_match({text}, '[0-9]{{4}}[.](0[1-9]|1[0-2])'))"
     strange, several = run(db, f"SELECT {odd}, {two} FROM {quoted(table.name)}", "split.column").fetchall()[0]
     return bool(several and not strange)
-
-
-def _raw(db: duckdb.DuckDBPyConnection, table: Table) -> list[str]:
-    """The names of a table's columns as its files have them."""
-    return list(columns_of(db, lowest_view(db, table.name)))
 
 
 def _is_needed(name: str, data: Data, split: Split) -> bool:

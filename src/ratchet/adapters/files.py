@@ -155,11 +155,7 @@ def _finish_view(db: duckdb.DuckDBPyConnection, table: Table, read: Table) -> No
 def _attach_files(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> Table:
     """Create the view of a table that lies in files; return the table that it reads."""
     if table.format == "delimited":
-        read = delimited.attach(db, table, from_sample)
-        if not table.read.dates:
-            return read
-        names = list(datecolumns.columns_of(db, table.name))
-        return delimited.attach(db, datecolumns.as_text(table, list(table.read.dates), names), from_sample)
+        return delimited.attach(db, datecolumns.as_text(table, table.read.dates), from_sample)
     if table.format == "json":
         jsonfiles.attach(db, table)
         return table

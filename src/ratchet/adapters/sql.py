@@ -76,10 +76,3 @@ def replace_view(db: duckdb.DuckDBPyConnection, name: str, columns: str) -> None
     below = f"{RAW}{db.execute(layers).fetchall()[0][0]}_{name}"
     db.execute(f"ALTER VIEW {quoted(name)} RENAME TO {quoted(below)}")
     db.execute(f"CREATE VIEW {quoted(name)} AS SELECT {columns} FROM {quoted(below)}")
-
-
-def lowest_view(db: duckdb.DuckDBPyConnection, name: str) -> str:
-    """Return the view that reads the files of a table, below those that `replace_view` has put in its place."""
-    views = [view for (view,) in db.execute("SELECT view_name FROM duckdb_views()").fetchall()]
-    layers = {int(match[1]): view for view in views if (match := re.fullmatch(f"{RAW}(\\d+)_{re.escape(name)}", view))}
-    return layers[min(layers)] if layers else name

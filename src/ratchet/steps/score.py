@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ratchet.adapters import models, registry, sources
+from ratchet.adapters import registry, sources
 from ratchet.adapters.csvfile import CsvWriter
 from ratchet.adapters.runs import Run
 from ratchet.adapters.sources import Table
@@ -71,8 +71,7 @@ def score(
     with session.opened("score", parent) as run:
         version = registry.behind(session.client, session.task.name, stage)
         session.progress.step("score", "running")
-        with session.fetched(chronicle.model_of(session, version)) as folder:
-            scorer, metadata = models.load_scorer(folder), models.metadata(folder)
+        scorer, metadata = session.scorer_with_metadata(chronicle.model_of(session, version))
         scored = _chosen(session, source, output, scorer, metadata.get("sources", {}), reading)
         written = _Writing(session, scorer, output)
         written.write(scored)

@@ -109,6 +109,11 @@ class Session:
         with self.fetched(model) as folder:
             return models.load_scorer(folder)
 
+    def scorer_with_metadata(self, model: Model) -> tuple[Any, dict[str, Any]]:
+        """The scorer inside a model, and the metadata that it was logged with; see `models.fetched`."""
+        with self.fetched(model) as folder:
+            return models.load_scorer(folder), models.metadata(folder)
+
     def do(self, step: "Step[Result]", parent: Run | None) -> Result:
         """Do the work in a run of its own, or recall the newest finished run whose inputs were the same.
 

@@ -71,6 +71,8 @@ def train(session: Session, parent: Run | None = None) -> Trained:
         signatures.require_key(session.settings.model_key)
         prepared = preprocess.preprocess(session, parent or run)
         asked.wording(session.task, prepared.plan)
+        # Now, since the server that knows may be away when the search is over.
+        run.set_tags({BY: json.dumps(asdict(chronicle.who(session.settings)))})
         began = time.monotonic()  # of search.timeout_s
         bench = Bench(session.task, prepared, session.settings.threads)
         if bench.is_sample:
@@ -107,10 +109,9 @@ def _finish(session: Session, run: Run, bench: Bench, trials: list[Trial], best:
         recipe.write_predictions(kept, scorer, bench.prepared)
         run.log_files(kept, "")
         package.log_model(run, session, bench, scorer)
-    # What the model is made of and by whom, as tags that its version will carry.
+    # What the model is made of, as tags that its version will carry.
     digests = {f"ratchet.{name}": digest for name, digest in known["digests"].items()}
-    author = json.dumps(asdict(chronicle.who(session.settings)))
-    run.set_tags({BY: author, "ratchet.commit": known["commit"], **digests})
+    run.set_tags({"ratchet.commit": known["commit"], **digests})
 
 
 def _tune(session: Session, run: Run, bench: Bench, began: float) -> list[Trial]:
