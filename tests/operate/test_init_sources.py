@@ -178,7 +178,8 @@ def test_a_table_of_bigquery_is_a_task_that_runs_and_its_cost_is_told(monkeypatc
         with pytest.raises(ConfigError, match=r"Give --table NAME or .*a table of BigQuery is DATASET.TABLE"):
             draft_task("bigquery://p", "left")
         stand_in.tables.sql(
-            "CREATE TABLE clients AS SELECT 18 + n * 7 % 60 AS age, if(n % 4 = 0, 'a', 'b') AS side FROM range(200) t(n)"
+            "CREATE TABLE clients AS SELECT 18 + n * 7 % 60 AS age, if(n % 4 = 0, 'a', 'b') AS side"
+            " FROM range(200) t(n)"
         )
         task, text = draft_task("bigquery://p", "side", query="SELECT * FROM clients")
         assert "# bigquery://p: the query scans 3.200 GB" in text

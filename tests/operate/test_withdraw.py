@@ -26,7 +26,7 @@ def task(store: Path, workplace: Path) -> Path:
 def test_the_first_bad_version_is_withdrawn_and_every_command_says_since_when_by_whom_and_why(
     task: Path, ratchet: Ratchet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOGNAME", "ada")
+    moving.as_user(monkeypatch, "ada")
     assert "give a reason with --reason" in ratchet("withdraw", "-c", task).err
     done = ratchet("withdraw", "-c", task, "--reason", REASON)
     assert done.code == 0, done.err
