@@ -81,7 +81,7 @@ def test_all_faults_come_at_once_a_line_each_with_file_field_and_hint(write: Wri
         " accuracy, balanced_accuracy, f1, precision, recall, log_loss, brier, ece, cost, mae, rmse, r2",
         "task.yaml: gates.staging.0: a gate is one of {beats: rule}, {metric: NAME} with one of minimum, maximum,"
         " max_drop, min_gain, max_gap, {fairness: NAME, by: COLUMN} with minimum or maximum, {latency: one_row,"
-        " max_ratio: 1.5}, {size_mb: 30}, {age_days: 365}, {serves: uv}",
+        " max_ratio: 1.5}, {size_mb: 30}, {age_days: 365}, {serves: uv}, {keeps_up: champion}",
         "task.yaml: gates.production.0: input should be a mapping, not 'dummy'",
     ]
 
@@ -100,7 +100,8 @@ def test_all_faults_come_at_once_a_line_each_with_file_field_and_hint(write: Wri
         ({"data": {"target": "left", "sources": {"rows": {"uris": ["x.csv"], "sha265": []}}}},
          "data.sources.rows.sha265: unknown key; did you mean 'sha256'?"),
         ({"data": {"target": "left", "sources": {"rows": {"uris": ["x.csv"], "read": {"seperator": ","}}}}},
-         "data.sources.rows.read.seperator: unknown key; known here: dates, encoding, na, quote, sep, types"),
+         "data.sources.rows.read.seperator: unknown key; known here: dates, encoding, header, na, names, numbers,"
+         " quote, sep, sheet, types"),
         ({"gates": {"staging": [{"metric": "f1", "minimum": 0}, {"metric": "f1", "minimun": 0.5}]}},
          "gates.staging.1.minimun: unknown key; did you mean 'minimum'?"),
         ({"problem": {"hypothesis": {"metrik": "f1", "metric": "f1", "minimum": 0}}},

@@ -30,7 +30,7 @@ def task(folder: str) -> str:
         raise SystemExit(f"AIP_STORAGE_URI: {error}") from None
     if not found:
         raise SystemExit(f"AIP_STORAGE_URI: {'; '.join(tried)}; put the task there, or upload without --artifact-uri")
-    return str(found[0])
+    return str(found[0].path)
 
 
 if __name__ == "__main__":
