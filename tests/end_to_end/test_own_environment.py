@@ -20,7 +20,7 @@ assert importlib.util.find_spec("ratchet") is None, "Ratchet is installed here"
 model = mlflow.pyfunc.load_model(sys.argv[1])
 rows = json.load(open(sys.argv[1] + "/artifacts/scorer/sample.json"))["dataframe_records"]
 answers = model.predict(pandas.DataFrame(rows, dtype=object).infer_objects())
-print(answers.to_json(orient="records", double_precision=15))
+print(json.dumps(answers.to_dict("records")))
 """
 
 
