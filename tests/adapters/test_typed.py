@@ -9,7 +9,7 @@ import pytest
 
 from ratchet.adapters import files, sources
 from ratchet.config import Read, Source
-from tests.adapters.reading import settings_in
+from tests.adapters.reading import look, settings_in
 
 
 def typed(folder: Path, uri: str, types: dict[str, str], query: str = "SELECT * FROM rows", **read: object) -> list:
@@ -69,3 +69,33 @@ def test_the_key_of_a_folder_has_the_type_that_it_had_at_train(tmp_path):
     (tmp_path / "days" / "d=7").mkdir(parents=True)
     write(tmp_path / "days" / "d=7" / "part.csv", "x", [1])
     assert typed(tmp_path, "days", {"x": "BIGINT", "d": "VARCHAR"}) == [(1, "7")]
+
+
+def as_text(folder: Path, name: str) -> list[dict[str, str]]:
+    """Return the rows of a file that is scored as it is, by column."""
+    table = sources.locate("rows", Source(uris=(name,)), settings_in(folder))
+    with files.workspace(folder / "work", [table], attaching=files.attach_as_text) as db:
+        return db.sql("SELECT * FROM rows").to_arrow_table().to_pylist()
+
+
+QUOTED = b'a,b\n1,"x\r\ny"\n2,z\n'
+
+
+def test_a_line_end_within_a_cell_is_read_at_score_as_at_train(tmp_path):
+    (tmp_path / "rows.csv").write_bytes(QUOTED)
+    assert look(tmp_path, "rows.csv", target="a").cells[0] == [1, "x\r\ny"]
+    assert as_text(tmp_path, "rows.csv")[0] == {"a": "1", "b": "x\r\ny"}
+    assert typed(tmp_path, "rows.csv", {"a": "BIGINT", "b": "VARCHAR"})[0] == (1, "x\r\ny")
+
+
+def test_lines_that_end_in_two_ways_are_read_at_score_too(tmp_path):
+    (tmp_path / "rows.csv").write_bytes(b"a,b\r\n1,x\n2,y\n")
+    assert as_text(tmp_path, "rows.csv") == [{"a": "1", "b": "x"}, {"a": "2", "b": "y"}]
+    assert typed(tmp_path, "rows.csv", {"a": "BIGINT", "b": "VARCHAR"}) == [(1, "x"), (2, "y")]
+
+
+def test_a_blank_before_a_name_and_a_long_line_are_no_fault_at_score_either(tmp_path):
+    (tmp_path / "rows.csv").write_text(f"a, b\n1,{'x' * 3_000_000}\n2,y\n")
+    assert list(look(tmp_path, "rows.csv", target="a").rows) == ["a", "b"]
+    long, short = as_text(tmp_path, "rows.csv")
+    assert (len(long["b"]), short) == (3_000_000, {"a": "2", "b": "y"})
