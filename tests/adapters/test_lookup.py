@@ -1,6 +1,7 @@
 """Which files a source is, and what their folders say about their rows."""
 
 import csv
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -70,6 +71,14 @@ def test_the_kind_of_a_folders_values_is_seen_from_all_of_them(values, kind, tmp
     if kind == "text":
         assert list(seen.rows["k"]) == [value.replace("%2F", "/") for value in sorted(values)]
     assert look(tmp_path, "sales", types={"k": "text"}).kinds["k"] == "text"
+
+
+def test_equal_packed_files_in_two_folders_are_rows_of_both(tmp_path):
+    for day in ("1", "2"):
+        (tmp_path / "days" / f"d={day}").mkdir(parents=True)
+        with zipfile.ZipFile(tmp_path / "days" / f"d={day}" / "a.csv.zip", "w") as archive:
+            archive.writestr(zipfile.ZipInfo("a.csv"), "a,y\nx,0\n")
+    assert sorted(look(tmp_path, "days").cells) == [["x", 0, 1], ["x", 0, 2]]
 
 
 def test_the_same_files_in_folders_of_other_values_are_other_data(tmp_path):

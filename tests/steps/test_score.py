@@ -70,3 +70,7 @@ gates: {staging: [{size_mb: 100}], production: [{size_mb: 100}]}
     answers = pd.read_csv(workplace / "answers.csv")
     assert len(answers) == 300
     assert answers["due"][0] == 9 * 20
+    (workplace / "older.csv").write_text("who,plan,age,churn\n1,a,20,0\n2,b,20.5,0\n")
+    told = ratchet("score", "-c", "join.yaml", "--input", "older.csv", "--output", "o.csv", "--as-source", "people")
+    assert told.code == 1
+    assert "older.csv: age: '20.5' is no whole number, as all cells were at train; data.sources.people" in told.err

@@ -13,6 +13,10 @@ from ratchet.errors import DataError, did_you_mean
 EXACT = 2**53  # beyond it neighbouring whole numbers are one double
 WHOLE = ("BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT", "DECIMAL")
 NOTES = "ratchet_notes"
+INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT",
+            "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")  # fmt: skip
+REAL = ("FLOAT", "DOUBLE", "DECIMAL")
+NESTED = ("STRUCT", "MAP", "UNION", "VARIANT", "JSON", '"NULL"', "NULL")  # and columns of nothing but missing cells
 
 
 def describe(db: duckdb.DuckDBPyConnection, view: str) -> dict[str, str]:
@@ -147,3 +151,57 @@ def written_number(table: Table, name: str) -> str:
     odd = f"error({place} || '''' || {cell}[:40] || '''' || {mend})"
     fits = f"regexp_full_match({cell}, {literal(numbers.pattern(form))})"
     return f"CASE WHEN {cell} IS NULL OR {cell} IN ({missing}) THEN NULL WHEN {fits} THEN {value} ELSE {odd} END"
+
+
+def cast_as_trained(db: duckdb.DuckDBPyConnection, table: Table, types: Mapping[str, str]) -> None:
+    """Replace the view of a table by one whose columns have the types that they had at train.
+
+    No cell is rounded or cut for it: one that does not fit is an error when it is read.
+
+    Args:
+        db: the connection, on which the view of the table is.
+        table: the table.
+        types: DuckDB's, by column; a column that it does not name stays as it is.
+    """
+    own = describe(db, table.name)
+    cells = {name: _as_trained(table, name, kind, types.get(name, kind)) for name, kind in own.items()}
+    if any(cell != quoted(name) for name, cell in cells.items()):
+        replace_view(db, table.name, ", ".join(f"{cell} AS {quoted(name)}" for name, cell in cells.items()))
+
+
+def _as_trained(table: Table, name: str, kind: str, wanted: str) -> str:
+    """SQL of a column of one type in the type that it had at train."""
+    cell = quoted(name)
+    is_nested = wanted.endswith("]") or wanted.startswith(NESTED)
+    is_numeric = kind in INTEGERS or kind.startswith(REAL)
+    if kind == wanted or is_nested or (kind in INTEGERS and wanted in INTEGERS):
+        return cell
+    if wanted in INTEGERS:
+        return _whole_number(table, name, kind, wanted)
+    if is_numeric and wanted.startswith(("FLOAT", "DECIMAL")):  # which would round
+        return cell
+    if wanted == "DATE":
+        error = _misfit(table, name, "is no date without a time of day, as all cells were at train")
+        return f"CASE WHEN {cell}::TIMESTAMP <> {cell}::DATE THEN {error} ELSE {cell}::DATE END"
+    return f"{cell}::{wanted}"
+
+
+def _whole_number(table: Table, name: str, kind: str, wanted: str) -> str:
+    """SQL of a column of numbers or texts as whole numbers; an error at a cell that is none."""
+    cell, text = quoted(name), f"{quoted(name)}::VARCHAR"
+    number = f"TRY_CAST({cell} AS DOUBLE)"
+    missing = f"{cell} IS NULL" + (f" OR isnan({cell})" if kind in ("FLOAT", "DOUBLE") else "")
+    mend = f"; data.sources.{table.name}.read.types: {{{name}: number}} reads real numbers, in a training anew"
+    error = _misfit(table, name, f"is no whole number, as all cells were at train{mend}")
+    # Digits are cast as they are: a double would lose some of them beyond 2^53.
+    digits = f"regexp_full_match({text}, '\\s*[-+]?[0-9]+\\s*')"
+    is_whole = f"{number} = trunc({number}) AND NOT contains({text}, '_')"
+    return (
+        f"CASE WHEN {missing} THEN NULL WHEN {digits} THEN {text}::{wanted}"
+        f" WHEN {is_whole} THEN {number}::{wanted} ELSE {error} END"
+    )
+
+
+def _misfit(table: Table, name: str, fault: str) -> str:
+    """SQL of the error at a cell that has not the type of train."""
+    return f"error({literal(f'{name}: ')} || '''' || ({quoted(name)}::VARCHAR)[:40] || ''' ' || {literal(fault)})"

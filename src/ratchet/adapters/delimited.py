@@ -43,15 +43,21 @@ def attach(db: duckdb.DuckDBPyConnection, table: Table, from_sample: bool) -> Ta
     is_plain = len(table.files) == 1 and only_texts and not (table.read.numbers or table.partitions)
     if from_sample and is_plain and _attach_seen(db, table, files):
         return table
+    table = _attach_or_copy(db, table, {})
+    columns.keep_wide_as_text(db, table, partial(_attach_all, db, table))
+    return table
+
+
+def _attach_or_copy(db: duckdb.DuckDBPyConnection, table: Table, types: Mapping[str, str]) -> Table:
+    """Create the view as `_attach_all` does; return the table that it reads, a copy where its lines need one."""
     try:
-        _attach_all(db, table, {})
+        _attach_all(db, table, types)
     except DataError:
         copied = lineends.with_one_kind(db, table)
         if copied is None:
             raise
         table = copied
-        _attach_all(db, table, {})
-    columns.keep_wide_as_text(db, table, partial(_attach_all, db, table))
+        _attach_all(db, table, types)
     return table
 
 
@@ -301,21 +307,41 @@ def attach_as_text(db: duckdb.DuckDBPyConnection, table: Table) -> Table:
         DataError: Its header cannot be read.
     """
     _check_files(db, table)
-    read = lineends.with_one_kind(db, table) or table
-    sep, names = _header(read, read.files[0])
-    quote = QUOTE if read.read.quote is None else read.read.quote
-    shape = ", ".join(f"{literal(name or f'column{place}')}: 'VARCHAR'" for place, name in enumerate(names))
-    given = f"{_dialect(read, sep, quote)}, escape = {literal(quote)}, {_longest(LINE_BYTES)}, columns = {{{shape}}}"
-    reader = f"read_csv({file_list(read.files)}, {given}{partitions.filename(read)})"
+    longest = LINE_BYTES
+    fault = _create_as_text(db, table, longest)
+    if "Maximum line size" in fault:
+        longest = LONGEST_LINE_BYTES
+        fault = _create_as_text(db, table, longest)
+    # As at train: a copy changes the line ends within cells too, so it is made only of a file that cannot be read.
+    if fault and (copied := lineends.with_one_kind(db, table)):
+        _create_as_text(db, copied, longest)
+        return copied
+    return table
+
+
+def _create_as_text(db: duckdb.DuckDBPyConnection, table: Table, longest: int) -> str:
+    """Create the view of texts; return why its rows cannot be read, empty if they can.
+
+    longest: line, in bytes. Raises DataError if the view cannot be created.
+    """
+    sep, names = _header(table, table.files[0])
+    quote = QUOTE if table.read.quote is None else table.read.quote
+    shape = ", ".join(f"{literal(name.strip() or f'column{place}')}: 'VARCHAR'" for place, name in enumerate(names))
+    given = f"{_dialect(table, sep, quote)}, escape = {literal(quote)}, {_longest(longest)}, columns = {{{shape}}}"
+    reader = f"read_csv({file_list(table.files)}, {given}{partitions.filename(table)})"
     try:
         db.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS SELECT * FROM {reader}")
     except duckdb.Error as error:
         raise DataError(_fault(table, in_short(error))) from None
-    return read
+    try:
+        db.execute(f"SELECT count(*) FROM {quoted(table.name)}")
+    except duckdb.Error as error:
+        return str(error)
+    return ""
 
 
 def attach_typed(db: duckdb.DuckDBPyConnection, table: Table, types: Mapping[str, str]) -> Table:
-    """Create the view of a delimited table whose columns have the types that they had at train.
+    """Create the view of a delimited table from which `columns.cast_as_trained` can make the types of train.
 
     Args:
         db: The connection.
@@ -329,9 +355,9 @@ def attach_typed(db: duckdb.DuckDBPyConnection, table: Table, types: Mapping[str
         DataError: As `attach` does.
     """
     _check_files(db, table)
-    read = lineends.with_one_kind(db, table) or table
-    _attach_all(db, read, types)
-    return read
+    # Left to the reader these would cut a 1.5 or a time of day; `columns.cast_as_trained` refuses it.
+    whole = dict.fromkeys((name for name, kind in types.items() if kind in columns.INTEGERS), "VARCHAR")
+    return _attach_or_copy(db, table, {name: kind for name, kind in {**types, **whole}.items() if kind != "DATE"})
 
 
 def number_of(column: str, missing: Iterable[str]) -> str:

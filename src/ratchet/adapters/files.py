@@ -100,13 +100,14 @@ def attach_typed(db: duckdb.DuckDBPyConnection, table: Table, types: Mapping[str
     Raises:
         DataError: The table cannot be read so.
     """
-    if not table.is_delimited:
+    if table.is_delimited:
+        # Numbers written for people and dates of a named form are text to the reader, and made of it below.
+        read_as = {name: kind for name, kind in types.items() if name not in table.read.numbers}
+        read = delimited.attach_typed(db, table, read_as | dict.fromkeys(table.read.dates, "VARCHAR"))
+        _finish_view(db, table, read)
+    else:
         attach(db, table)
-        return
-    # Numbers written for people and dates of a named form are text to the reader, and made of it below.
-    read_as = {name: kind for name, kind in types.items() if name not in table.read.numbers}
-    read = delimited.attach_typed(db, table, read_as | dict.fromkeys(table.read.dates, "VARCHAR"))
-    _finish_view(db, table, read)
+    columns.cast_as_trained(db, table, types)
 
 
 def types_of(db: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str]:

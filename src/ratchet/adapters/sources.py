@@ -141,7 +141,12 @@ def _checked(name: str, uri: str, parts: Sequence[Part], source: Source, setting
     ]  # a row's columns count, wherever they are written
     whole = digests[0] if len(parts) == 1 and not named else _digest("".join([*digests, *named]))
     read = source.read
-    files = [unpack.readable(part.path, digest, read, settings) for part, digest in zip(parts, digests, strict=True)]
+    # Equal files in two folders need a copy each: by its path a row finds the columns of its folder.
+    keys = [
+        digest if digest not in digests[:place] else _digest(f"{digest} {place}")
+        for place, digest in enumerate(digests)
+    ]
+    files = [unpack.readable(part.path, key, read, settings) for part, key in zip(parts, keys, strict=True)]
     formats = {FORMATS[lookup.ending(file.name)[0]] for file in files}
     if len(formats) > 1:
         listed = ", ".join(sorted(formats))

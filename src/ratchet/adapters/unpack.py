@@ -36,7 +36,7 @@ def readable(path: Path, digest: str, read: Read, settings: Settings) -> Path:
 
     Args:
         path: the file as the source names it.
-        digest: its sha256 in hex; the copy is kept under it.
+        digest: in hex, of its bytes, and of its place where a source has equal files; the copy is kept under it.
         read: how it is to be read.
         settings: where copies are kept.
 

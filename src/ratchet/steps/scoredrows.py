@@ -89,7 +89,12 @@ def batches(db: duckdb.DuckDBPyConnection, scored: Scored, rows: int) -> Iterato
             yield whole.select(list(range(len(given)))), inputs.to_pandas()
     except (duckdb.Error, OSError) as error:  # in the middle of a stream pyarrow raises DuckDB's as its own
         odd = _odd_cell(db, scored, types) or _fault(db, scored)
-        raise DataError(f"{scored.table.origin}: {odd or str(error).splitlines()[0]}") from None
+        raise DataError(f"{scored.table.origin}: {odd or _first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    """Return the first line of an error of DuckDB, without its kind where the words are our own."""
+    return str(error).splitlines()[0].removeprefix("Invalid Input Error: ")
 
 
 def _shown(name: str, kind: str) -> str:
