@@ -54,7 +54,8 @@ def test_a_whole_number_beyond_a_double_is_its_own_level_and_no_neighbours():
     levels = Levels(("12345678901234567890", "12345678901234567891"))
     assert levels.place(12345678901234567891) == 1
     assert levels.place("12345678901234567890") == 0
-    assert levels.place(1.2345678901234567e19) == UNSEEN
+    assert levels.place(Decimal("12345678901234567891")) == levels.place(Decimal("12345678901234567891.0")) == 1
+    assert levels.place(1.2345678901234567e19) == levels.place(Decimal("12345678901234567891.5")) == UNSEEN
 
 
 def test_a_letter_means_the_same_however_it_is_stored():

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import time
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -216,6 +217,13 @@ def test_parquet_brings_the_same_cells():
     assert read(body, PARQUET).cells == [[41, 2.5, "서울"], [5, None, None]]
     body = packed(city=pd.Categorical(["서울"]), AGE=pd.Categorical([41]), income=[2.5])
     assert read(body, PARQUET).cells == CELLS
+
+
+def test_a_whole_decimal_beyond_a_double_keeps_its_digits():
+    reader = Reader(Signature({"code": ("code", False), "x": ("number", False)}))
+    whole, tenths = Decimal("12345678901234567891"), Decimal("0.1")
+    body = packed(code=[whole, None, Decimal(7)], x=[tenths, whole, None])
+    assert read(body, PARQUET, reader).cells == [[str(whole), 0.1], [None, int(whole)], [7.0, None]]
 
 
 def test_bad_parquet_is_told():

@@ -121,7 +121,8 @@ def text(value: Any, as_is: bool = False) -> Any:
         return str(int(value))
     if isinstance(value, Decimal | Real):
         real = float(value)
-        return str(int(value)) if real.is_integer() else repr(real)  # type: ignore[arg-type]
+        is_whole = real.is_integer() and int(value) == value  # type: ignore[arg-type]
+        return str(int(value)) if is_whole else repr(real)  # type: ignore[arg-type]
     return value if as_is else str(value)
 
 
@@ -176,7 +177,7 @@ class Levels:
             return self.places.get(whole[1] if whole else f"{word}.0", UNSEEN)
         if isinstance(value, bool | np.bool_) or not isinstance(value, Decimal | Real):
             return self.places.get(word, UNSEEN)
-        if isinstance(value, Integral) and abs(int(value)) >= EXACT:
+        if isinstance(value, Integral | Decimal) and not -EXACT < value < EXACT:  # type: ignore[operator]
             return self.places.get(word, UNSEEN)
         value = float(value)
         return self._by_value.get(value, UNSEEN) if abs(value) < EXACT else UNSEEN
