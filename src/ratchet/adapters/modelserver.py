@@ -75,7 +75,7 @@ def reads(model: Path) -> Reads:
     missing = frozenset(encoder["missing"]) if "missing" in encoder else None
     # A model of an older release reads spellings in its own way, so this package cannot tell what it has seen.
     table = from_state(encoder, {}) if missing is not None and encoder["kind"] == "tabular" else None
-    columns = dict(table.by_name) if isinstance(table, TableEncoder) else {}
+    columns = dict(table.seen) if isinstance(table, TableEncoder) else {}
     outputs = tuple(found.outputs.input_names())
     return Reads(inputs, outputs, params, known, state["kind"], classes, missing, columns)
 

@@ -194,6 +194,22 @@ class Levels:
             found[odd] = known[codes]  # -1, missing, is the last
         return found
 
+    def words(self, values: np.ndarray, missing: Collection[str] = ()) -> np.ndarray:
+        """Return cells as the levels that they stand for, else as texts; None is missing.
+
+        Args:
+            values: shape (n,), objects.
+            missing: texts that mean missing.
+
+        Returns:
+            objects, shape (n,); what is neither a text nor a number is returned as it is.
+        """
+        places = self.find(values, missing)
+        return np.array([
+            self.names[place] if place >= 0 else None if place == MISSING else text(value, as_is=True)
+            for place, value in zip(places.tolist(), values.tolist(), strict=True)
+        ], dtype=object)  # fmt: skip
+
     @cached_property
     def _index(self) -> pd.Index:
         return pd.Index(self.names, dtype=object)
