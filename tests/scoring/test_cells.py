@@ -35,6 +35,16 @@ def test_true_is_one_value_however_it_is_written(value, levels):
     assert levels[Levels(levels).place(value)].lower() == "true"
 
 
+@pytest.mark.parametrize(("levels", "places"), [
+    (("True", "False", "unknown"), [0, 1]), (("?", "false", "TRUE"), [2, 1]), (("0", "1"), [1, 0]),
+    (("1.0", "0.0", "2.0"), [0, 1]), (("0", "1", "true"), [2, 0]), (("True", "true", "no"), [UNSEEN, UNSEEN]),
+    (("yes", "no"), [UNSEEN, UNSEEN]),
+])  # fmt: skip
+def test_a_boolean_is_the_one_level_that_spells_it(levels, places):
+    assert [Levels(levels).place(truth) for truth in (True, False)] == places
+    assert [Levels(levels).place(np.bool_(truth)) for truth in (True, False)] == places
+
+
 @pytest.mark.parametrize(("value", "level"), [
     ("250.10", "250.10"), ("250.1", None), (250.1, "250.10"), (Decimal("250.1"), "250.10"), ("V58", "V58"),
     (7, "7"), (7.0, "7"), ("7.0", "7"), (np.float32(7), "7"), (" 7", "7"), ("07", None), ("7.00", None),

@@ -18,6 +18,7 @@ import pandas as pd
 
 FEW_ROWS = 64
 TRUTH = {"true": True, "false": False}
+ONE_OR_ZERO = {"1": True, "0": False, "1.0": True, "0.0": False}
 MISSING, UNSEEN = -1, -2  # places of cells that hold no value, and of values that no level stands for
 EXACT = 2**53  # from here on a double may stand for several whole numbers
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0")  # a whole number as pandas writes it in a column with gaps
@@ -130,7 +131,7 @@ class Levels:
     """The known texts of a category, found by any spelling of theirs.
 
     A spelling is found as it is; without blanks around; where the levels are true and false, in any case, as a boolean
-    or as 1 and 0; a number, where exactly one level is a numeral of that value; `7.0` for `7` and the reverse.
+    or as 1 and 0; a boolean, where exactly one level spells it; a number, where exactly one level is a numeral of that value; `7.0` for `7` and the reverse.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -167,15 +168,24 @@ class Levels:
         if is_text and (not word or word in missing):
             return MISSING
         if self.is_boolean:
-            truth = TRUTH.get(word.lower(), {"1": True, "0": False, "1.0": True, "0.0": False}.get(word))
+            truth = TRUTH.get(word.lower(), ONE_OR_ZERO.get(word))
             return UNSEEN if truth is None else self._by_truth.get(truth, UNSEEN)
+        if isinstance(value, bool | np.bool_):
+            return self._only_truth(bool(value))
         return self._numeral(value, word, is_text)
+
+    def _only_truth(self, truth: bool) -> int:
+        """Return the place of the one level that spells a truth among others, in words before 1 and 0."""
+        for spelled in (TRUTH, ONE_OR_ZERO):
+            if found := [place for place, name in enumerate(self.names) if spelled.get(name.lower()) is truth]:
+                return found[0] if len(found) == 1 else UNSEEN
+        return UNSEEN
 
     def _numeral(self, value: Any, word: str, is_text: bool) -> int:
         if is_text:
             whole = _WHOLE.fullmatch(word)
             return self.places.get(whole[1] if whole else f"{word}.0", UNSEEN)
-        if isinstance(value, bool | np.bool_) or not isinstance(value, Decimal | Real):
+        if not isinstance(value, Decimal | Real):
             return self.places.get(word, UNSEEN)
         if isinstance(value, Integral | Decimal) and not -EXACT < value < EXACT:  # type: ignore[operator]
             return self.places.get(word, UNSEEN)
