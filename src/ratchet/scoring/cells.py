@@ -131,7 +131,8 @@ class Levels:
     """The known texts of a category, found by any spelling of theirs.
 
     A spelling is found as it is; without blanks around; where the levels are true and false, in any case, as a boolean
-    or as 1 and 0; a boolean, where exactly one level spells it; a number, where exactly one level is a numeral of that value; `7.0` for `7` and the reverse.
+    or as 1 and 0; a boolean, where exactly one level spells it; a number, where exactly one level is a numeral of that
+    value; `7.0` for `7` and the reverse.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
