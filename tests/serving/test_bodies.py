@@ -203,6 +203,15 @@ def test_a_bad_csv_is_told_with_its_line(text, told):
     assert told in refused(text, "text/csv").detail
 
 
+def test_a_csv_writes_numbers_for_people_as_the_rows_of_train_do():
+    reader = Reader(Signature(INPUTS, numbers={"AGE": "1.234,56"}))
+    ages = ["1.234", '"1.234,56"', '"-7,5 €"', "41"]
+    found = read("\n".join(["AGE,income", *(f"{age},1.234" for age in ages)]), "text/csv", reader)
+    assert [cells[:2] for cells in found.cells] == [[1234.0, 1.234], [1234.56, 1.234], [-7.5, 1.234], [41.0, 1.234]]
+    told = refused("AGE\n41\n1234.56\n", "text/csv", reader).detail
+    assert told == "line 3, AGE: expected a number written as 1.234,56, got '1234.56'"
+
+
 PARQUET = "application/vnd.apache.parquet"
 
 
