@@ -35,6 +35,16 @@ def test_true_is_one_value_however_it_is_written(value, levels):
     assert levels[Levels(levels).place(value)].lower() == "true"
 
 
+@pytest.mark.parametrize(("levels", "places"), [
+    (("True", "False", "unknown"), [0, 1]), (("?", "false", "TRUE"), [2, 1]), (("0", "1"), [1, 0]),
+    (("1.0", "0.0", "2.0"), [0, 1]), (("0", "1", "true"), [2, 0]), (("True", "true", "no"), [UNSEEN, UNSEEN]),
+    (("yes", "no"), [UNSEEN, UNSEEN]),
+])  # fmt: skip
+def test_a_boolean_is_the_one_level_that_spells_it(levels, places):
+    assert [Levels(levels).place(truth) for truth in (True, False)] == places
+    assert [Levels(levels).place(np.bool_(truth)) for truth in (True, False)] == places
+
+
 @pytest.mark.parametrize(("value", "level"), [
     ("250.10", "250.10"), ("250.1", None), (250.1, "250.10"), (Decimal("250.1"), "250.10"), ("V58", "V58"),
     (7, "7"), (7.0, "7"), ("7.0", "7"), (np.float32(7), "7"), (" 7", "7"), ("07", None), ("7.00", None),
@@ -54,7 +64,8 @@ def test_a_whole_number_beyond_a_double_is_its_own_level_and_no_neighbours():
     levels = Levels(("12345678901234567890", "12345678901234567891"))
     assert levels.place(12345678901234567891) == 1
     assert levels.place("12345678901234567890") == 0
-    assert levels.place(1.2345678901234567e19) == UNSEEN
+    assert levels.place(Decimal("12345678901234567891")) == levels.place(Decimal("12345678901234567891.0")) == 1
+    assert levels.place(1.2345678901234567e19) == levels.place(Decimal("12345678901234567891.5")) == UNSEEN
 
 
 def test_a_letter_means_the_same_however_it_is_stored():

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import time
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -202,6 +203,15 @@ def test_a_bad_csv_is_told_with_its_line(text, told):
     assert told in refused(text, "text/csv").detail
 
 
+def test_a_csv_writes_numbers_for_people_as_the_rows_of_train_do():
+    reader = Reader(Signature(INPUTS, numbers={"AGE": "1.234,56"}))
+    ages = ["1.234", '"1.234,56"', '"-7,5 €"', "41"]
+    found = read("\n".join(["AGE,income", *(f"{age},1.234" for age in ages)]), "text/csv", reader)
+    assert [cells[:2] for cells in found.cells] == [[1234.0, 1.234], [1234.56, 1.234], [-7.5, 1.234], [41.0, 1.234]]
+    told = refused("AGE\n41\n1234.56\n", "text/csv", reader).detail
+    assert told == "line 3, AGE: expected a number written as 1.234,56, got '1234.56'"
+
+
 PARQUET = "application/vnd.apache.parquet"
 
 
@@ -216,6 +226,13 @@ def test_parquet_brings_the_same_cells():
     assert read(body, PARQUET).cells == [[41, 2.5, "서울"], [5, None, None]]
     body = packed(city=pd.Categorical(["서울"]), AGE=pd.Categorical([41]), income=[2.5])
     assert read(body, PARQUET).cells == CELLS
+
+
+def test_a_whole_decimal_beyond_a_double_keeps_its_digits():
+    reader = Reader(Signature({"code": ("code", False), "x": ("number", False)}))
+    whole, tenths = Decimal("12345678901234567891"), Decimal("0.1")
+    body = packed(code=[whole, None, Decimal(7)], x=[tenths, whole, None])
+    assert read(body, PARQUET, reader).cells == [[str(whole), 0.1], [None, int(whole)], [7.0, None]]
 
 
 def test_bad_parquet_is_told():

@@ -105,6 +105,13 @@ def test_a_sensitive_field_is_kept_as_the_same_hash_each_time_or_not_at_all(begi
     assert all(row.answer == {"label": "No", "probability": 0.5} for row in rows)
 
 
+def test_a_warning_is_kept_unless_it_is_of_a_sensitive_field() -> None:
+    sensitive = Sensitive({"age": "drop"}, b"key")
+    age, city = ({"column": name, "warning": "unseen"} for name in ("age", "city"))
+    assert sensitive.answer({"label": "No", "warnings": [age, city]}) == {"label": "No", "warnings": [city]}
+    assert sensitive.answer({"label": "No", "warnings": [age]}) == {"label": "No"}
+
+
 def test_a_hash_needs_its_key() -> None:
     first, other = (Sensitive({"a": "hash"}, key, "a") for key in (b"one", b"two"))
     assert first.hashed("31") == first.hashed(31) != other.hashed("31")

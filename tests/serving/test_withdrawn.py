@@ -3,9 +3,13 @@
 import json
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import requests
 
+from ratchet.core import baselines
+from ratchet.scoring.encode import Column
 from ratchet.serving import openapi
 from ratchet.serving.fallback import Rule
 from ratchet.serving.routes import Backend, Routes, Signature, Withdrawn
@@ -108,6 +112,42 @@ def test_the_rule_answers_in_the_form_of_the_model_for_each_kind_of_target(kind,
     assert found
     assert found.answers([[0.5, "a"], [None, None]]) == [{**answer, "fallback": "rule"} for answer in answers]
     assert json.dumps(found.answers([[0.5, None]]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "train", "rule", "sent"),
+    [
+        ("boolean", Column("c", "category", ("true", "false")), "true", "c == 'true'", [True, "TRUE", " true", "true"]),
+        ("boolean", Column("c", "category", ("False", "True")), "True", "c == 'True'", [True, "true", "True"]),
+        ("boolean", None, "true", "c == 'true'", [True, "true"]),
+        ("numeral", Column("c", "category", (3.0, 4.0)), 3, "c == 3", [3, 3.0]),
+        ("code", Column("c", "category", ("7", "8")), "7", "c == '7'", [7, 7.0, "7", "7.0"]),
+        ("code", Column("c", "category", ("007", "8")), "007", "c == '007'", [7, "007"]),
+        ("code", None, "7", "c == '7'", [7, 7.0, "7"]),
+        ("text", Column("c", "category", ("서울",)), "서울", "c == '서울'", ["서울", "\u1109\u1165\u110b\u116e\u11af"]),
+        ("text", Column("c", "category", ("a",)), "b", "c == 'b'", ["b"]),
+        ("text", Column("c", "category", ("a",)), None, "missing(c)", [None, "NA"]),
+        ("number", None, 0.5, "c == 0.5", [0.5]),
+    ],
+)  # fmt: skip
+def test_the_rule_reads_each_kind_of_cell_as_it_did_where_it_was_judged(kind, column, train, rule, sent):
+    judged = baselines.rule(rule, pd.DataFrame({"c": [train, None]}), np.zeros(2), "binary", (0, 1))
+    assert judged.decided[0] == 1
+    signature = Signature({"c": (kind, False)}, classes=(0, 1), columns={"c": column} if column else {})
+    found = Rule.of(by_rule(rule), Withdrawn(3, AT, Backend(3, "", signature)))
+    assert found
+    assert [answer["label"] for answer in found.answers([[value] for value in sent])] == [1] * len(sent)
+
+
+def test_cells_that_training_gives_no_ground_for_are_told_and_refused_while_the_rule_answers():
+    signature = Signature(INPUTS, classes=(0, 1), columns={"x": Column("x", "number", low=0.0, high=1.0)})
+    routes = Routes(withdrawn=Withdrawn(3, AT, Backend(3, "", signature)))
+    body = {"dataframe_records": [{"x": 9.5}]}
+    with gateway(routes, by_rule("x > 0.5")) as running:
+        told = requests.post(f"{running.url}/invocations", json=body, headers={"X-Warnings": "true"}, timeout=30)
+        assert told.json()["predictions"][0]["warnings"] == [{"column": "x", "warning": "range"}]
+    with gateway(routes, by_rule("x > 0.5", features={"range": "refuse"})) as running:
+        assert ask(running.url, body).status_code == 400
 
 
 def test_a_rule_that_does_not_fit_the_inputs_leaves_callers_with_the_503(caplog):

@@ -44,7 +44,8 @@ class Reads:
     """What a model's folder says of it. inputs: column -> (kind of its cells, whether it is required).
 
     known: the data's further columns, none of a model of an older release; kind, classes: of the scorer; missing: texts
-    that mean missing, None where the model does not say; columns: what training saw in each, by name.
+    that mean missing, None where the model does not say; columns: what training saw in each, by name; numbers: how
+    numbers are written for people in a column, as `read.numbers` names it.
     """
 
     inputs: Mapping[str, tuple[CellKind, bool]]
@@ -55,6 +56,7 @@ class Reads:
     classes: tuple[Any, ...]
     missing: frozenset[str] | None
     columns: Mapping[str, Column]
+    numbers: Mapping[str, str]
 
 
 def reads(model: Path) -> Reads:
@@ -69,15 +71,16 @@ def reads(model: Path) -> Reads:
         for column in found.inputs.inputs
     }
     params = tuple(param.name for param in found.params.params) if found.params else ()
+    numbers = (loaded.metadata or {}).get("numbers", {})
     known = frozenset((loaded.metadata or {}).get("known", ())) - inputs.keys()
     state = json.loads((model / "artifacts" / "scorer" / "state" / "scorer.json").read_text(encoding="utf-8"))
     classes, encoder = tuple(state["classes"]), state["encoder"]
     missing = frozenset(encoder["missing"]) if "missing" in encoder else None
     # A model of an older release reads spellings in its own way, so this package cannot tell what it has seen.
     table = from_state(encoder, {}) if missing is not None and encoder["kind"] == "tabular" else None
-    columns = dict(table.by_name) if isinstance(table, TableEncoder) else {}
+    columns = dict(table.seen) if isinstance(table, TableEncoder) else {}
     outputs = tuple(found.outputs.input_names())
-    return Reads(inputs, outputs, params, known, state["kind"], classes, missing, columns)
+    return Reads(inputs, outputs, params, known, state["kind"], classes, missing, columns, numbers)
 
 
 def _kind_of(column_type: Any) -> CellKind:

@@ -65,5 +65,6 @@ def _signature(task: Task, model: Path) -> Signature:
     columns = said.known | frozenset(name for name in further if name and name not in said.inputs)
     missing = task.data.missing_words if said.missing is None else said.missing
     return Signature(
-        said.inputs, columns, said.outputs, "explain" in said.params, said.kind, said.classes, missing, said.columns
-    )
+        said.inputs, columns, said.outputs, "explain" in said.params, said.kind, said.classes, missing, said.columns,
+        said.numbers,
+    )  # fmt: skip

@@ -18,6 +18,7 @@ import pandas as pd
 
 FEW_ROWS = 64
 TRUTH = {"true": True, "false": False}
+ONE_OR_ZERO = {"1": True, "0": False, "1.0": True, "0.0": False}
 MISSING, UNSEEN = -1, -2  # places of cells that hold no value, and of values that no level stands for
 EXACT = 2**53  # from here on a double may stand for several whole numbers
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0")  # a whole number as pandas writes it in a column with gaps
@@ -121,7 +122,8 @@ def text(value: Any, as_is: bool = False) -> Any:
         return str(int(value))
     if isinstance(value, Decimal | Real):
         real = float(value)
-        return str(int(value)) if real.is_integer() else repr(real)  # type: ignore[arg-type]
+        is_whole = real.is_integer() and int(value) == value  # type: ignore[arg-type]
+        return str(int(value)) if is_whole else repr(real)  # type: ignore[arg-type]
     return value if as_is else str(value)
 
 
@@ -129,7 +131,8 @@ class Levels:
     """The known texts of a category, found by any spelling of theirs.
 
     A spelling is found as it is; without blanks around; where the levels are true and false, in any case, as a boolean
-    or as 1 and 0; a number, where exactly one level is a numeral of that value; `7.0` for `7` and the reverse.
+    or as 1 and 0; a boolean, where exactly one level spells it; a number, where exactly one level is a numeral of that
+    value; `7.0` for `7` and the reverse.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -166,17 +169,26 @@ class Levels:
         if is_text and (not word or word in missing):
             return MISSING
         if self.is_boolean:
-            truth = TRUTH.get(word.lower(), {"1": True, "0": False, "1.0": True, "0.0": False}.get(word))
+            truth = TRUTH.get(word.lower(), ONE_OR_ZERO.get(word))
             return UNSEEN if truth is None else self._by_truth.get(truth, UNSEEN)
+        if isinstance(value, bool | np.bool_):
+            return self._only_truth(bool(value))
         return self._numeral(value, word, is_text)
+
+    def _only_truth(self, truth: bool) -> int:
+        """Return the place of the one level that spells a truth among others, in words before 1 and 0."""
+        for spelled in (TRUTH, ONE_OR_ZERO):
+            if found := [place for place, name in enumerate(self.names) if spelled.get(name.lower()) is truth]:
+                return found[0] if len(found) == 1 else UNSEEN
+        return UNSEEN
 
     def _numeral(self, value: Any, word: str, is_text: bool) -> int:
         if is_text:
             whole = _WHOLE.fullmatch(word)
             return self.places.get(whole[1] if whole else f"{word}.0", UNSEEN)
-        if isinstance(value, bool | np.bool_) or not isinstance(value, Decimal | Real):
+        if not isinstance(value, Decimal | Real):
             return self.places.get(word, UNSEEN)
-        if isinstance(value, Integral) and abs(int(value)) >= EXACT:
+        if isinstance(value, Integral | Decimal) and not -EXACT < value < EXACT:  # type: ignore[operator]
             return self.places.get(word, UNSEEN)
         value = float(value)
         return self._by_value.get(value, UNSEEN) if abs(value) < EXACT else UNSEEN
@@ -192,6 +204,22 @@ class Levels:
             found = found.astype(int)
             found[odd] = known[codes]  # -1, missing, is the last
         return found
+
+    def words(self, values: np.ndarray, missing: Collection[str] = ()) -> np.ndarray:
+        """Return cells as the levels that they stand for, else as texts; None is missing.
+
+        Args:
+            values: shape (n,), objects.
+            missing: texts that mean missing.
+
+        Returns:
+            objects, shape (n,); what is neither a text nor a number is returned as it is.
+        """
+        places = self.find(values, missing)
+        return np.array([
+            self.names[place] if place >= 0 else None if place == MISSING else text(value, as_is=True)
+            for place, value in zip(places.tolist(), values.tolist(), strict=True)
+        ], dtype=object)  # fmt: skip
 
     @cached_property
     def _index(self) -> pd.Index:

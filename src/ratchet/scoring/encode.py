@@ -176,6 +176,12 @@ class TableEncoder:
         return {column.name: column for column in self.columns if column.formula is None}
 
     @property
+    def seen(self) -> dict[str, Column]:
+        """What train held in each raw column, also in those of true and false that formulas alone read."""
+        written = {n: Column(n, "category", words, has_more=True) for n, words in self.spellings.items()}
+        return {**written, **self.by_name}
+
+    @property
     def kinds(self) -> dict[str, str]:
         """What callers may send in each input: number, text, boolean, numeral or code.
 
@@ -212,12 +218,7 @@ class TableEncoder:
             name: the column.
             values: shape (n,), objects.
         """
-        levels = self._levels(name)
-        places = levels.find(values, self.missing)
-        return np.array([
-            levels.names[place] if place >= 0 else None if place == cells.MISSING else cells.text(value, as_is=True)
-            for place, value in zip(places.tolist(), values.tolist(), strict=True)
-        ], dtype=object)  # fmt: skip
+        return self._levels(name).words(values, self.missing)
 
     def _words(self, raw: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {**raw, **{name: self.words(name, raw[name]) for name in self._read_by_formulas}}

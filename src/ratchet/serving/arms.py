@@ -91,7 +91,7 @@ class Arms:
         """
         answers = rule.answers(request.asked.cells, explain=bool(request.asked.params))
         self._record(_Side(rule.backend, "rule", range(len(answers)), None), request, 200, answers)
-        return Reply(_body(answers), "none", "rule", len(answers))
+        return Reply(_body(_warned(answers, request) if request.tells else answers), "none", "rule", len(answers))
 
     async def both(
         self, champion: Backend, challenger: Backend, request: Request, as_they_read: Request, trial: Trial

@@ -5,10 +5,12 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import orjson
 
+from ratchet.config import numbers
 from ratchet.errors import did_you_mean
 from ratchet.serving import parquet
 from ratchet.serving.problems import MOST_FAULTS, Fault, Problem, shown
@@ -274,8 +276,11 @@ def _csv(text: str, reader: Reader) -> Asked:
     if uneven := [(number, row) for number, row in rows if len(row) != len(header)]:
         number, row = uneven[0]
         raise Problem(400, f"line {number}: it has {len(row)} cells where the header has {len(header)}")
-    numbers = {name for name, (kind, _) in reader.signature.inputs.items() if kind in ("number", "numeral")}
-    about = [(name in numbers, reader.missing(name)) for name in header]
+    numeric = {name for name, (kind, _) in reader.signature.inputs.items() if kind in ("number", "numeral")}
+    forms = reader.signature.numbers
+    about = [(name in numeric, reader.missing(name), forms.get(name)) for name in header]
+    if forms and (faults := _unlike(header, rows, about)):
+        raise Problem.of(faults)
     cells = [[_cell(cell, *each) for cell, each in zip(row, about, strict=True)] for _, row in rows]
 
     def place(row: int, column: int) -> str:
@@ -284,9 +289,23 @@ def _csv(text: str, reader: Reader) -> Asked:
     return Asked(*reader.of_table(header, cells, "line 1", place))
 
 
-def _cell(text: str, is_number: bool, missing: frozenset[str]) -> Any:
+def _unlike(header: list[str], rows: Sequence[tuple[int, list[str]]], about: Sequence[Any]) -> list[Fault]:
+    """Return the faults of cells that are not written in the form of their column."""
+    written = [(at, *each) for at, each in enumerate(about) if each[0] and each[2]]
+    faults = (
+        Fault(f"line {line}, {header[at]}", f"expected a number written as {form}, got {shown(row[at])}")
+        for line, row in rows
+        for at, _, missing, form in written
+        if row[at] not in missing and numbers.number(row[at], form) is None
+    )
+    return list(islice(faults, MOST_FAULTS + 1))
+
+
+def _cell(text: str, is_number: bool, missing: frozenset[str], form: str | None) -> Any:
     if text in missing:
         return None
+    if is_number and form:  # as in the rows of train, where 1.234 may be more than a thousand
+        return numbers.number(text, form)
     if is_number:
         try:
             return float(text) if "_" not in text else text

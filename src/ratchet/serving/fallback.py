@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ratchet.config import Task
 from ratchet.errors import RatchetError
+from ratchet.scoring.cells import Levels
 from ratchet.scoring.expressions import Expression, ExpressionError
 from ratchet.serving.routes import Backend, Signature, Withdrawn
 
@@ -67,12 +67,19 @@ class Rule:
         return [{**answer, **({"reasons": []} if explain else {}), **MARK} for answer in plain]
 
 
-def _columns(signature: Signature, cells: Sequence[Sequence[Any]]) -> dict[str, Any]:
+def _columns(signature: Signature, cells: Sequence[Sequence[Any]]) -> dict[str, np.ndarray]:
     columns = zip(signature.inputs.items(), zip(*cells, strict=True), strict=True)
     return {
-        name: np.array(column, dtype=float) if kind == "number" else pd.array(column, dtype="string")
+        name: np.array(column, dtype=float) if kind in ("number", "numeral") else _words(signature, name, column)
         for (name, (kind, _)), column in columns
     }
+
+
+def _words(signature: Signature, name: str, values: Sequence[Any]) -> np.ndarray:
+    """Return texts as they were written in the rows of train, where the rule was judged; None is missing."""
+    column = signature.columns.get(name)
+    levels = column.texts if column and column.is_text else Levels(())
+    return levels.words(np.array(values, dtype=object), signature.missing)
 
 
 def _answer(signature: Signature, value: Any) -> dict[str, Any]:

@@ -109,11 +109,11 @@ class Gateway:
         assert self._session
         both = [backend for backend in (routes.champion, routes.challenger) if backend]
         named = frozenset(name for backend in both for name in backend.signature.inputs)
+        self.rule = self._rule_instead_of(routes.withdrawn)
         self.readers = {
             b.version: Reader(_knowing(b.signature, named), self.entity, InputCheck(b.signature, self.task.features))
-            for b in both
+            for b in [*both, *([self.rule.backend] if self.rule else [])]
         }
-        self.rule = self._rule_instead_of(routes.withdrawn)
         upstreams = self.arms.upstreams
         for backend in both:
             if known := upstreams.get(backend.version):
@@ -148,16 +148,16 @@ class Gateway:
         if self.routes.champion is None:
             await self._held()
         routes, champion = self.routes, self.routes.champion
+        tells = tells or self.task.serving.warnings
         if champion is None and self.rule:
             asked = await self._read(kind, body, self.rule.backend)
-            return self.arms.by_rule(self.rule, Request(asked, request_id, at, began, is_gone))
+            return self.arms.by_rule(self.rule, Request(asked, request_id, at, began, is_gone, tells))
         if champion is None:
             raise self.absence
         versions = [backend.version for backend in (champion, routes.challenger) if backend]
         self._on_the_way.update(versions)
         try:
             asked = await self._read(kind, body, champion)
-            tells = tells or self.task.serving.warnings
             request = Request(asked, request_id, at, began, is_gone, tells)
             return await self._answered(routes, champion, request, partial(self._read, kind, body))
         finally:

@@ -1,8 +1,10 @@
 """Bodies in Parquet: small files that may stand for much, which is found out before it is unpacked."""
 
 import io
+from decimal import Decimal
 from typing import Any
 
+from ratchet.scoring.cells import EXACT
 from ratchet.serving.problems import Fault, Problem
 from ratchet.serving.rows import Asked, Reader
 
@@ -65,10 +67,14 @@ def _unpacked(body: bytes, wanted: list[str], limit: int) -> Any:
 
 
 def _plain(column: Any) -> list[Any]:
-    """Return a column's cells; a decimal number is a float."""
+    """Return a column's cells; a decimal number is a float, or a whole number where a float would not hold it."""
     import pyarrow
 
-    if pyarrow.types.is_decimal(column.type):
-        column = column.cast(pyarrow.float64())
     values: list[Any] = column.to_pylist()
-    return values
+    return [_number(value) for value in values] if pyarrow.types.is_decimal(column.type) else values
+
+
+def _number(value: Decimal | None) -> float | int | None:
+    if value is None:
+        return None
+    return int(value) if abs(value) >= EXACT and int(value) == value else float(value)

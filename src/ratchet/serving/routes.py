@@ -20,7 +20,7 @@ class Signature:
     Kinds: as `scoring.encode.TableEncoder.kinds` has them. known: further columns of the data, which a caller may send
     along and the model does not read; outputs: the names of an answer's fields; explains: whether it gives reasons;
     kind, classes: as `scoring.predict.Scorer` has them; missing: cells of a CSV that mean missing; columns: what
-    training saw in each column, by its name.
+    training saw in each column, by its name; numbers: the form of `read.numbers` in which a CSV writes a column.
     """
 
     inputs: Mapping[str, tuple[CellKind, bool]]
@@ -31,6 +31,7 @@ class Signature:
     classes: tuple[Any, ...] = ()
     missing: frozenset[str] = frozenset(Read().na)
     columns: Mapping[str, Column] = field(default_factory=dict)
+    numbers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,10 @@ class Sensitive:
 
     def answer(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return an answer as it may be kept."""
-        return {name: answer[name] for name in ANSWER if name in answer} if self.fields else answer
+        if not self.fields:
+            return answer
+        told = [warning for warning in answer.get("warnings", ()) if warning["column"] not in self.fields]
+        return {name: answer[name] for name in ANSWER if name in answer} | ({"warnings": told} if told else {})
 
     def problem(self, problem: str, row: Mapping[str, Any], entity: str | None) -> str:
         """Return what the caller was told as it may be kept."""

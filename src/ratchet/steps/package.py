@@ -50,6 +50,7 @@ def log_model(run: Run, session: Session, bench: Bench, folder: Path) -> None:
             "ratchet": __version__,
             "known": known_beside(scorer, bench),
             "columns": scorer.encoder.kinds,
+            "numbers": written_numbers(scorer, bench),
             # For `ratchet score` to run the query over a file as it was run over the source.
             **({"sources": prepared.about["types"]} if session.task.data.query else {}),
         },
@@ -65,6 +66,13 @@ def known_beside(scorer: Scorer, bench: Bench) -> list[str]:
     """
     told = {bench.task.data.target, bench.task.data.truth}
     return sorted({*bench.prepared.about["columns"]} - {*scorer.encoder.inputs} - told)
+
+
+def written_numbers(scorer: Scorer, bench: Bench) -> dict[str, str]:
+    """Return the form of `read.numbers` by input; a query may make other numbers of them, so there none is told."""
+    data = bench.task.data
+    found = {name: form for source in data.sources.values() for name, form in source.read.numbers.items()}
+    return {name: form for name, form in found.items() if name in scorer.encoder.inputs and not data.query}
 
 
 def _outputs(scorer: Scorer) -> dict[str, tuple[str, bool]]:
