@@ -124,6 +124,18 @@ def test_after_a_withdrawal_a_file_asks_for_no_less_than_it_did_of_who_was_withd
     assert "compares with nobody: nothing is in Production since version 2 left it" in told.err
 
 
+def test_that_nobody_knows_the_champions_gates_is_on_the_ledger_with_the_move(task: Path, ratchet: Ratchet) -> None:
+    at = moving.session(task)
+    moving.again(at)
+    moving.promote(at, 2)  # past the gates, so no run holds them
+    gates = {"production": [{"metric": "roc_auc", "minimum": 0.1}]}
+    moving.task_in(task.parent, split={"by": "hash", "salt": "again"}, gates=gates)
+    done = ratchet("promote", "-c", task)
+    assert done.code == 0, done.err
+    why = ratchet("ledger", "-c", task, "--json").json["entries"][-1]["why"]
+    assert "the champion's gates are not known: the run that brought version 2 to Production has no record" in why
+
+
 def test_who_approves_that_trust_is_loosened_is_verified(
     task: Path, ratchet: Ratchet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

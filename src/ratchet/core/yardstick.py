@@ -76,6 +76,23 @@ def loosened(before: Terms, now: Terms, stage: str, champion: int) -> list[str]:
             *_of_approvals(before, now, way)]  # fmt: skip
 
 
+def approvals_needed(before: Terms | None, now: Terms, stage: str, is_loose: bool, was_approved: bool) -> int:
+    """Return how many approvals it takes to come to a stage.
+
+    What asks for less than of the champion takes one at least, if the file asks for any or asked for any then.
+
+    Args:
+        before: The terms by which the champion was judged; None where there is no champion, or they are not known.
+        now: The terms of the present task.
+        stage: Staging or Production.
+        is_loose: Whether something asks for less, or it is not known whether it does.
+        was_approved: Whether somebody approved that the champion comes to the stage.
+    """
+    asked = int(now["approvals"][stage.lower()])
+    was_asked = was_approved or bool(before and before["approvals"][stage.lower()])
+    return max(asked, 1) if is_loose and (asked or was_asked) else asked
+
+
 def trust_of(before: Terms | None, now: Terms, stage: str) -> str:
     """Return by what people are told apart when approvals on the way to a stage are counted: verified or local.
 

@@ -28,10 +28,10 @@ class Yardstick:
     """By what a version is judged.
 
     terms: the task's, as plain values; champion: the version that it is compared with, which is the one that left
-    Production empty where nothing is there, and None where nothing ever was; rows: each gate beside the champion's; loosened: stage -> what asks for less than it did of the champion; accepted: what is
-    let pass, with the reason; needed: stage -> approvals that it takes; trust: stage -> by what people are told apart
-    when these are counted; unknown: why the champion's gates are not
-    known, empty if they are.
+    Production empty where nothing is there, and None where nothing ever was; rows: each gate beside the champion's;
+    loosened: stage -> what asks for less than it did of the champion; accepted: what is let pass, with the reason;
+    needed: stage -> approvals that it takes; trust: stage -> by what people are told apart when these are counted;
+    unknown: why the champion's gates are not known, empty if they are.
     """
 
     terms: Mapping[str, Any]
@@ -50,7 +50,8 @@ class Yardstick:
 
     def remarks(self, stage: str) -> list[str]:
         """Return what goes on the ledger with a move to the stage, beside its reason."""
-        return [*self.accepted, *(f"loosened {text}" for text in self.loosened[stage])]
+        unknown = [f"the champion's gates are not known: {self.unknown}"] if self.unknown else []
+        return [*self.accepted, *(f"loosened {text}" for text in self.loosened[stage]), *unknown]
 
 
 def beside_champion(
@@ -74,13 +75,12 @@ def beside_champion(
     nobody = nobody or (about["reason"] if about else "")
     if nobody and any(gate.keeps_up for gate in session.task.gates.production):
         loosened[PRODUCTION].append(f"gates.production: {{keeps_up: champion}} compares with nobody: {nobody}")
-    asked = dict(session.task.approvals.model_dump(include={"staging", "production"}))
-    was_asked = bool(before and before["approvals"]["production"]) or _was_approved(champion, entries)
-    needed = {}
-    for stage in loosened:
-        own = asked[stage.lower()]
-        is_loose = bool(loosened[stage]) or bool(unknown)
-        needed[stage] = max(own, 1) if is_loose and (own or (stage == PRODUCTION and was_asked)) else own
+    needed = {
+        stage: yardstick.approvals_needed(
+            before, terms, stage, bool(loosened[stage] or unknown), _was_approved(champion, stage, entries)
+        )
+        for stage in loosened
+    }
     trust = {stage: yardstick.trust_of(before, terms, stage) for stage in loosened}
     accepted = [f"accepted {each.kind} {each.subject}".removesuffix(" hypothesis") + f": {each.accepted}"
                 for judged in verdicts.values() for each in judged if each.accepted]  # fmt: skip
@@ -154,9 +154,9 @@ def _terms_of_champion(
     return None, f"the run that brought version {champion} to Production has no record of them, or a changed one"
 
 
-def _was_approved(champion: int | None, entries: Sequence[Entry]) -> bool:
-    """Whether somebody approved that the champion comes to Production, by the ledger: so its task asked for it."""
+def _was_approved(champion: int | None, stage: str, entries: Sequence[Entry]) -> bool:
+    """Whether somebody approved that the champion comes to a stage, by the ledger: so its task asked for it."""
     return any(
-        (entry.change.action, entry.change.version, entry.change.to_stage) == (APPROVE, champion, PRODUCTION)
+        (entry.change.action, entry.change.version, entry.change.to_stage) == (APPROVE, champion, stage)
         for entry in entries
     )
