@@ -55,6 +55,7 @@ CODE = (
     "core/metrics.py",
     "core/plots.py",
     "core/rareclasses.py",
+    "core/suggestions.py",
     "scoring/cells.py",
     "scoring/expressions.py",
     "scoring/values.py",
