@@ -171,6 +171,13 @@ def test_a_first_column_that_counts_the_rows_is_an_index(first, is_one):
     assert bool(checks.index_of_rows([first, entry("b")], 100)) is is_one
 
 
+@pytest.mark.parametrize(
+    "first", [entry("year"), entry("Time"), entry("t"), entry("column0", "text", low="a", high="z")]
+)
+def test_a_first_column_of_times_or_of_texts_without_a_name_is_no_index(first):
+    assert not checks.index_of_rows([first, entry("b")], 100)
+
+
 def test_texts_that_all_begin_with_a_blank_name_the_separator():
     rows = pd.DataFrame({"a": [" x", " y", None], "b": [" x", "y", "z"], "c": [" 1", " 2", " 3"]})
     assert checks.padded_texts(rows, ["a", "b", "c"]) == [

@@ -103,7 +103,7 @@ def test_texts_are_not_looked_at():
 def test_a_finding_says_how_strong_it_is():
     (found,) = leaks(np.arange(ROWS) % 2, "binary", copy=np.arange(ROWS) % 2)
     assert found.sentence == "leak: copy alone predicts the target (1.000); is it known beforehand?"
-    assert found.as_json() == {"columns": ["copy"], "strength": 1.0}
+    assert (found.columns, found.strength) == (("copy",), 1.0)
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])

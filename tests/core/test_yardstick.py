@@ -3,7 +3,7 @@
 import pytest
 
 from ratchet.config import Task
-from ratchet.core.yardstick import compare, loosened, terms_of
+from ratchet.core.yardstick import approvals_needed, compare, loosened, terms_of
 
 FLOOR = {"metric": "roc_auc", "minimum": 0.8}
 SLICED = {"metric": "roc_auc", "minimum": 0.7, "slices": ["SEX"], "min_rows": 200}
@@ -109,3 +109,12 @@ def test_another_metric_of_the_search_is_told_where_versions_keep_up_on_it():
     keeps = [{"keeps_up": "champion"}]
     (found,) = said(terms(keeps), terms(keeps, search={"metric": "accuracy"}))
     assert found == "search.metric: unset, on which versions keep up, is accuracy"
+
+
+@pytest.mark.parametrize("stage", ["Staging", "Production"])
+def test_a_file_that_drops_the_approvals_of_a_stage_still_needs_one_for_it(stage):
+    before, now = terms(approvals={stage.lower(): 2}), terms()
+    assert approvals_needed(before, now, stage, bool(said(before, now, stage)), was_approved=False) == 1
+    assert approvals_needed(None, now, stage, is_loose=True, was_approved=True) == 1
+    assert approvals_needed(terms(), now, stage, is_loose=True, was_approved=False) == 0
+    assert approvals_needed(before, before, stage, is_loose=False, was_approved=True) == 2

@@ -146,10 +146,22 @@ def test_a_run_deleted_in_the_ui_is_erased_unless_a_version_comes_from_it(
         client.delete_run(run_id)
     trial = records.find(client, f"tags.`{records.STEP}` = 'trial'", 1)[0]
     client.delete_run(trial.info.run_id)
+    client.delete_run(judged.info.run_id)  # what it wrote tells whether the ledger was changed since
     found = prune(ratchet, "--yes")
     assert [item["name"] for item in found["items"]] == [trial.info.run_id]
     assert client.get_run(version.run_id).info.lifecycle_stage == "deleted", "the champion's own run can be restored"
     assert client.get_run(mine.info.run_id).info.lifecycle_stage == "deleted", "what is not Ratchet's stays"
+
+
+def test_a_model_that_is_a_version_under_another_name_stays(ratchet: Ratchet, workplace: Path, client: Any) -> None:
+    for train in (0.6, 0.5):
+        assert ratchet("train", "-c", moving.task_in(workplace, split=split(train))).code == 0
+    older = records.find(client, f"tags.`{records.STEP}` = 'train'", 10)[-1]
+    uri = older.data.tags[models.MODEL]
+    assert prune(ratchet)["kinds"]["models of no version"]["count"] == 1
+    client.create_registered_model("elsewhere")
+    client.create_model_version("elsewhere", uri, model_id=uri.removeprefix("models:/"))
+    assert "models of no version" not in prune(ratchet)["kinds"]
 
 
 def test_people_read_what_would_go_and_how_to_have_it_go(ratchet: Ratchet, workplace: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from ratchet.adapters import records
+from ratchet.adapters import records, tracking
 from ratchet.adapters.servers import free_port
 from ratchet.steps import yardstick
 from tests import moving
@@ -102,6 +102,65 @@ def test_a_reviewer_sees_what_asks_for_less_and_a_file_that_drops_the_approvals_
     entry = ratchet("ledger", "-c", task, "--json").json["entries"][-1]
     assert entry["why"] == f"at last; {gone}; loosened {dropped}"
     assert gone in ratchet("status", "-c", task).out
+
+
+def test_after_a_withdrawal_a_file_asks_for_no_less_than_it_did_of_who_was_withdrawn(
+    task: Path, ratchet: Ratchet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving.task_in(task.parent, approvals=LOCAL)
+    ratchet("promote", "-c", task, "--seed", 8)
+    moving.as_user(monkeypatch, "bob")
+    assert ratchet("approve", 2, "-c", task, "--comment", "fine").code == 0
+    assert ratchet("promote", "-c", task, "--seed", 8).code == 0
+    assert ratchet("withdraw", "-c", task, "--reason", "it approves everybody").code == 0
+
+    gates = {"staging": [{"beats": "dummy", "point": True}], "production": [{"keeps_up": "champion"}]}
+    split = {"by": "hash", "salt": "again"}  # another model: the same one stays where it is anyhow
+    moving.task_in(task.parent, approvals={"trust": "local"}, gates=gates, split=split)
+    told = ratchet("promote", "-c", task)
+    assert told.code == 1
+    assert "approvals 0 of 1, one of them for what asks for less than of the champion (gates.production" in told.err
+    assert "{metric: roc_auc, max_drop: 0.5} of version 2 is gone" in told.err
+    assert "compares with nobody: nothing is in Production since version 2 left it" in told.err
+
+
+def test_that_nobody_knows_the_champions_gates_is_on_the_ledger_with_the_move(task: Path, ratchet: Ratchet) -> None:
+    at = moving.session(task)
+    moving.again(at)
+    moving.promote(at, 2)  # past the gates, so no run holds them
+    gates = {"production": [{"metric": "roc_auc", "minimum": 0.1}]}
+    moving.task_in(task.parent, split={"by": "hash", "salt": "again"}, gates=gates)
+    done = ratchet("promote", "-c", task)
+    assert done.code == 0, done.err
+    why = ratchet("ledger", "-c", task, "--json").json["entries"][-1]["why"]
+    assert "the champion's gates are not known: the run that brought version 2 to Production has no record" in why
+
+
+def test_who_approves_that_trust_is_loosened_is_verified(
+    task: Path, ratchet: Ratchet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = tracking.identity(moving.session(task).settings)
+
+    def work_as(account: str, person: str) -> None:
+        monkeypatch.setattr(tracking, "identity", lambda _: known | {"account": account, "person": person})
+
+    moving.task_in(task.parent, approvals={"production": 1})
+    work_as("ada", "ada")
+    assert "approvals 0 of 1" in ratchet("promote", "-c", task, "--seed", 8).err
+    work_as("bob", "bob")
+    assert ratchet("approve", 2, "-c", task, "--comment", "fine").code == 0
+    assert ratchet("promote", "-c", task, "--seed", 8).code == 0
+
+    moving.task_in(task.parent, approvals=LOCAL)
+    work_as("ada", "ada")
+    assert "approvals.trust: verified of the champion is local" in ratchet("promote", "-c", task, "--seed", 9).err
+    work_as("", "carol")
+    told = ratchet("approve", 3, "-c", task, "--comment", "fine")
+    assert "approvals that count now: 0 of 1" in told.out
+    assert "carol unverified" in ratchet("promote", "-c", task, "--seed", 9).err
+    work_as("bob", "bob")
+    assert ratchet("approve", 3, "-c", task, "--comment", "fine").code == 0
+    assert ratchet("promote", "-c", task, "--seed", 9).code == 0
 
 
 def test_an_approval_is_of_what_is_on_record_and_not_of_what_somebody_wrote_there(

@@ -1,5 +1,6 @@
 """What closes every task's stages, what opens them, and how far behind the champion a version may be by default."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ratchet.adapters import records, tracking
+from ratchet.settings import Settings
 from tests.conftest import Told
 
 Write = Callable[..., Path]
@@ -76,6 +79,20 @@ def test_a_leak_closes_the_stages_until_it_is_accepted_with_a_reason_that_the_le
     assert reason in ratchet("ledger").out.replace("\n", " ") or "known at the" in ratchet("ledger").out
     version = ratchet("status", "-c", config, "--json").json["versions"][0]
     assert version["told"].endswith(f"accepted: {reason}")
+
+
+def test_a_leak_closes_the_stages_whatever_somebody_wrote_to_the_run_of_preprocess(
+    table: Write, ratchet: Ratchet
+) -> None:
+    config = table(bank(), "y")
+    assert ratchet("run", "-c", config).code == 1
+    client = tracking.client(Settings.from_env())
+    (prepared,) = records.find(client, f"tags.`{records.STEP}` = 'preprocess'", 10)
+    file = records.fetch(client, prepared.info.run_id, "about.json")
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | {"leaks": []}), encoding="utf-8")
+    told = ratchet("promote", "-c", config)
+    assert told.code == 1
+    assert "leak: duration alone predicts the target (1.000)" in told.err
 
 
 def test_a_leak_of_what_is_derived_and_one_that_a_version_still_reads_close_too(table: Write, ratchet: Ratchet) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+PAGE = 1_000  # versions that are asked for at a time
 MODEL_ID = "ratchet.model_id"  # tag of a version: the logged model that it is
 
 
@@ -57,6 +58,19 @@ def versions(client: "MlflowClient", name: str) -> list[Version]:
         aliases.setdefault(int(number), []).append(alias)
     found = client.search_model_versions(f"name = '{name}'")
     return sorted((_version(v, aliases.get(int(v.version), [])) for v in found), key=lambda version: -version.number)
+
+
+def models_and_runs(client: "MlflowClient") -> tuple[set[str], set[str]]:
+    """Return the logged models and the runs that versions come from, whatever name they are registered under."""
+    models, runs, token = set[str](), set[str](), None
+    while True:
+        page = client.search_model_versions(max_results=PAGE, page_token=token)
+        for version in page:
+            found = (version.tags.get(MODEL_ID), version.model_id, version.source.removeprefix("models:/"))
+            models |= {each for each in found if each}
+            runs |= {version.run_id} if version.run_id else set()
+        if not (token := page.token):
+            return models, runs
 
 
 def _version(found: Any, aliases: Iterable[str]) -> Version:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ratchet.config import GroupSplit, HashSplit, Kind, Split, Task, TimeSplit
-from ratchet.core import rareclasses
+from ratchet.core import rareclasses, suggestions
 from ratchet.core.labels import ClassIndex
 from ratchet.errors import DataError
 from ratchet.scoring.cells import merged
@@ -124,7 +124,9 @@ def index_of_rows(profile: Sequence[Mapping[str, Any]], rows: int) -> str:
         rows: how many the source holds.
     """
     first = profile[0]
-    if NAMELESS.fullmatch(first["name"]):
+    if suggestions.is_named_like_time(first["name"]):
+        return ""
+    if NAMELESS.fullmatch(first["name"]) and first["kind"] == "number":
         return "has no name in the file: an index that was written with the rows"
     low, high = first["minimum"], first["maximum"]
     if first["kind"] != "number" or low not in (0, 1) or rows < INDEX_ROWS:

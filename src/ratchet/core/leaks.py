@@ -1,8 +1,7 @@
 """Columns that give the target away: alone, or several together; and a score on test that is too good to be true."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -48,15 +47,6 @@ class Leak:
         if len(self.columns) == 1:
             return f"leak: alone it tells {target} ({self.strength:.3f})"
         return f"leak: {self.name} together make up {target}"
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the finding as plain values."""
-        return {**asdict(self), "columns": list(self.columns)}
-
-    @staticmethod
-    def from_json(values: Mapping[str, Any]) -> "Leak":
-        """Return the finding that `as_json` wrote."""
-        return Leak(tuple(values["columns"]), values["strength"])
 
 
 def find_leaks(rows: pd.DataFrame, kinds: Mapping[str, str], target: np.ndarray, kind: Kind) -> list[Leak]:

@@ -8,6 +8,7 @@ from ratchet.config import METRICS, Acceptance, Gate, Task
 
 Terms = Mapping[str, Any]
 STAGES = ("Staging", "Production")
+VERIFIED = "verified"
 KEPT, LOOSENED, GONE, NEW = "as before", "loosened", "gone", "new"
 # The bounds of a gate, and whether a higher one asks for more.
 BOUNDS = {
@@ -73,6 +74,43 @@ def loosened(before: Terms, now: Terms, stage: str, champion: int) -> list[str]:
     old = [gate for each in way for gate in _gates(before, each)]
     return [*said, *_of_rivals(old, before, now), *_of_hypothesis(before, now), *_of_acceptances(before, now),
             *_of_approvals(before, now, way)]  # fmt: skip
+
+
+def approvals_needed(before: Terms | None, now: Terms, stage: str, is_loose: bool, was_approved: bool) -> int:
+    """Return how many approvals it takes to come to a stage.
+
+    What asks for less than of the champion takes one at least, if the file asks for any or asked for any then.
+
+    Args:
+        before: The terms by which the champion was judged; None where there is no champion, or they are not known.
+        now: The terms of the present task.
+        stage: Staging or Production.
+        is_loose: Whether something asks for less, or it is not known whether it does.
+        was_approved: Whether somebody approved that the champion comes to the stage.
+    """
+    asked = int(now["approvals"][stage.lower()])
+    was_asked = was_approved or bool(before and before["approvals"][stage.lower()])
+    return max(asked, 1) if is_loose and (asked or was_asked) else asked
+
+
+def trust_of(before: Terms | None, now: Terms, stage: str) -> str:
+    """Return by what people are told apart when approvals on the way to a stage are counted: verified or local.
+
+    Where the champion needed approvals of people who are verified, who approves less than that has to be verified too.
+
+    Args:
+        before: The terms by which the champion was judged; None where there is no champion, or they are not known.
+        now: The terms of the present task.
+        stage: Staging or Production.
+    """
+    way = STAGES[: STAGES.index(stage) + 1]
+    return VERIFIED if before and _was_verified(before, way) else str(now["approvals"]["trust"])
+
+
+def _was_verified(before: Terms, way: Sequence[str]) -> bool:
+    """Whether the champion needed approvals of people who are verified."""
+    old = before["approvals"]
+    return old["trust"] == VERIFIED and any(old[stage.lower()] for stage in way)
 
 
 def in_words(gate: Gate) -> str:
@@ -166,7 +204,7 @@ def _of_approvals(before: Terms, now: Terms, way: Sequence[str]) -> list[str]:
         if new[stage.lower()] < old[stage.lower()]
     ]
     return said + (["approvals.trust: verified of the champion is local"]
-                   if old["trust"] == "verified" and new["trust"] == "local" and any(old[s.lower()] for s in way)
+                   if new["trust"] != VERIFIED and _was_verified(before, way)
                    else [])  # fmt: skip
 
 

@@ -155,8 +155,7 @@ class _Look:
 
     def models(self) -> Iterator[Removable]:
         """Yield the models that are no version's, and that the next command does not use."""
-        registered = {version.tags.get(registry.MODEL_ID) for all_of in self.versions.values() for version in all_of}
-        learned = {version.run_id for all_of in self.versions.values() for version in all_of}
+        registered, learned = registry.models_and_runs(self.client)
         newest: dict[str, str] = {}
         for run in self.trained:
             if run.info.status == "FINISHED" and models.MODEL in run.data.tags:
@@ -190,7 +189,10 @@ class _Look:
     def _deleted(self) -> list[Any]:
         needed = {run for run in self.needed_splits.values() if run} | set(self.needed.runs)
         needed |= {version.tags.get("ratchet.evaluate_run", "") for each in self.versions.values() for version in each}
+        needed |= registry.models_and_runs(self.client)[1]
         found = storedfiles.deleted_runs(self.client, self._whose)
+        # What those have written of the ledger is what tells that it was changed since.
+        found = [run for run in found if run.data.tags.get(records.STEP) not in chronicle.WRITERS]
         return [run for run in found if run.info.run_id not in needed and self._is_old(run)]
 
     def kept(self) -> Iterator[Kept]:

@@ -56,7 +56,7 @@ def review(session: Session, number: int, action: str, stage: str, why: str) -> 
         needed, trust = getattr(session.task.approvals, stage.lower()), session.task.approvals.trust
         if action == APPROVE:  # a refusal holds whatever was judged
             report = yardstick.on_record(session, version, stage, evidence)
-            needed, trust = report["needed"][stage], report["terms"]["approvals"]["trust"]
+            needed, trust = report["needed"][stage], report["trust"][stage]
             _require_needed(session, version, stage, needed)
             _require_other(version, change.author, chronicle.who(session.settings), trust)
         entry = chronicle.append(session, run, promote.with_evidence(change, version, evidence))

@@ -52,8 +52,10 @@ CODE = (
     "core/features.py",
     "core/labels.py",
     "core/leaks.py",
+    "core/metrics.py",
     "core/plots.py",
     "core/rareclasses.py",
+    "core/suggestions.py",
     "scoring/cells.py",
     "scoring/expressions.py",
     "scoring/values.py",
@@ -226,7 +228,6 @@ def _look_closer(task: Task, about: dict[str, Any], rows: pd.DataFrame) -> None:
     """Look for leaking columns in a sample of train, and try the rule before a search spends its time."""
     target = encoded_target(rows[task.data.target], about["classes"])
     found = _leaks(rows, about["features"], about["formulas"], target, about["kind"])
-    about["leaks"] = [leak.as_json() for leak in found]
     about["findings"] += [leak.sentence for leak in found]
     if task.problem.rule:
         baselines.rule(task.problem.rule, rows, target, about["kind"], about["classes"])
@@ -235,15 +236,14 @@ def _look_closer(task: Task, about: dict[str, Any], rows: pd.DataFrame) -> None:
 def leaks_of(prepared: Prepared, kinds: Mapping[str, str], formulas: Mapping[str, str]) -> list[Leak]:
     """Find the columns that give the target away to a model that reads them.
 
+    They are looked for anew: what preprocess has recorded of them is a file that somebody may have changed.
+
     Args:
         prepared: The rows.
         kinds: The columns that it reads as they are, with their kind: number, category or text.
         formulas: What it derives, by name.
     """
-    about = prepared.about
-    if (kinds, formulas) == (about["features"], about["formulas"]) and "leaks" in about:
-        return [Leak.from_json(values) for values in about["leaks"]]
-    columns = list(dict.fromkeys([*kinds, *features.formula_columns(formulas), about["target"]]))
+    columns = list(dict.fromkeys([*kinds, *features.formula_columns(formulas), prepared.about["target"]]))
     rows = prepared.rows("train", columns, SAMPLE_ROWS)
     return _leaks(rows, kinds, formulas, prepared.target(rows), prepared.kind)
 

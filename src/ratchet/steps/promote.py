@@ -169,7 +169,7 @@ class _Case:
 
     def unapproved(self, version: Version, stage: str, entries: Sequence[Entry]) -> str:
         """Return what is lacking of the approvals that the task asks for; empty if nothing is."""
-        needed, trust = self.yardstick.needed[stage], self.session.task.approvals.trust
+        needed, trust = self.yardstick.needed[stage], self.yardstick.trust[stage]
         evidence = self.evidence(version, stage)
         said = history.approvals(entries, version.number, stage, evidence, trust)
         if said.refused_by:

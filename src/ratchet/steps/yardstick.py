@@ -19,6 +19,7 @@ from ratchet.steps.session import Session
 
 FILE = "terms.json"  # of a promote run: all that decides, and what of it asks for less than it did of the champion
 JUDGED_IN = "ratchet.promote_run"  # tag of a version: the run in which its gates were judged last
+BASIS = ("terms", "champion", "loosened", "accepted", "needed", "trust", "unknown")  # what a decision rests on
 Report = Mapping[str, Any]
 
 
@@ -26,10 +27,11 @@ Report = Mapping[str, Any]
 class Yardstick:
     """By what a version is judged.
 
-    terms: the task's, as plain values; champion: the version that it is compared with, None without one; rows: each
-    gate beside the champion's; loosened: stage -> what asks for less than it did of the champion; accepted: what is
-    let pass, with the reason; needed: stage -> approvals that it takes; unknown: why the champion's gates are not
-    known, empty if they are.
+    terms: the task's, as plain values; champion: the version that it is compared with, which is the one that left
+    Production empty where nothing is there, and None where nothing ever was; rows: each gate beside the champion's;
+    loosened: stage -> what asks for less than it did of the champion; accepted: what is let pass, with the reason;
+    needed: stage -> approvals that it takes; trust: stage -> by what people are told apart when these are counted;
+    unknown: why the champion's gates are not known, empty if they are.
     """
 
     terms: Mapping[str, Any]
@@ -38,6 +40,7 @@ class Yardstick:
     loosened: Mapping[str, Sequence[str]]
     accepted: Sequence[str]
     needed: Mapping[str, int]
+    trust: Mapping[str, str]
     unknown: str
 
     def as_json(self) -> dict[str, Any]:
@@ -47,7 +50,8 @@ class Yardstick:
 
     def remarks(self, stage: str) -> list[str]:
         """Return what goes on the ledger with a move to the stage, beside its reason."""
-        return [*self.accepted, *(f"loosened {text}" for text in self.loosened[stage])]
+        unknown = [f"the champion's gates are not known: {self.unknown}"] if self.unknown else []
+        return [*self.accepted, *(f"loosened {text}" for text in self.loosened[stage]), *unknown]
 
 
 def beside_champion(
@@ -63,24 +67,38 @@ def beside_champion(
     """
     terms = yardstick.terms_of(session.task)
     about = evaluated.report["champion"]
-    champion = moves.champion(entries)
+    champion, nobody = _compared_with(entries)
     before, unknown = _terms_of_champion(session, champion, entries)
     loosened: dict[str, list[str]] = {stage: [] for stage in (STAGING, PRODUCTION)}
     if before and champion:
         loosened = {stage: yardstick.loosened(before, terms, stage, champion) for stage in loosened}
-    if about and about["reason"] and any(gate.keeps_up for gate in session.task.gates.production):
-        loosened[PRODUCTION].append(f"gates.production: {{keeps_up: champion}} compares with nobody: {about['reason']}")
-    asked = dict(session.task.approvals.model_dump(include={"staging", "production"}))
-    was_asked = bool(before and before["approvals"]["production"]) or _was_approved(champion, entries)
-    needed = {}
-    for stage in loosened:
-        own = asked[stage.lower()]
-        is_loose = bool(loosened[stage]) or bool(unknown)
-        needed[stage] = max(own, 1) if is_loose and (own or (stage == PRODUCTION and was_asked)) else own
+    nobody = nobody or (about["reason"] if about else "")
+    if nobody and any(gate.keeps_up for gate in session.task.gates.production):
+        loosened[PRODUCTION].append(f"gates.production: {{keeps_up: champion}} compares with nobody: {nobody}")
+    needed = {
+        stage: yardstick.approvals_needed(
+            before, terms, stage, bool(loosened[stage] or unknown), _was_approved(champion, stage, entries)
+        )
+        for stage in loosened
+    }
+    trust = {stage: yardstick.trust_of(before, terms, stage) for stage in loosened}
     accepted = [f"accepted {each.kind} {each.subject}".removesuffix(" hypothesis") + f": {each.accepted}"
                 for judged in verdicts.values() for each in judged if each.accepted]  # fmt: skip
     rows = yardstick.compare(before, terms) if before else []
-    return Yardstick(terms, champion, rows, loosened, list(dict.fromkeys(accepted)), needed, unknown)
+    return Yardstick(terms, champion, rows, loosened, list(dict.fromkeys(accepted)), needed, trust, unknown)
+
+
+def _compared_with(entries: Sequence[Entry]) -> tuple[int | None, str]:
+    """Return the version whose terms are the measure, and why no version can be compared with, empty if one can.
+
+    A withdrawal leaves nobody in Production; it takes nothing from what was asked of the version that was there.
+    """
+    if (champion := moves.champion(entries)) is not None:
+        return champion, ""
+    if emptied := history.vacancy(entries):
+        number = emptied.change.version
+        return number, f"nothing is in Production since version {number} left it"
+    return None, ""
 
 
 def evidence_of(report: Report, version: Version, stage: str) -> str:
@@ -92,7 +110,7 @@ def evidence_of(report: Report, version: Version, stage: str) -> str:
         stage: That it is to enter.
     """
     origin = {name: version.tags.get(name, "") for name in train.ORIGIN}
-    basis = {name: report[name] for name in ("terms", "champion", "loosened", "accepted", "needed")}
+    basis = {name: report.get(name) for name in BASIS}
     return key_of((), stage, basis, origin)
 
 
@@ -136,9 +154,9 @@ def _terms_of_champion(
     return None, f"the run that brought version {champion} to Production has no record of them, or a changed one"
 
 
-def _was_approved(champion: int | None, entries: Sequence[Entry]) -> bool:
-    """Whether somebody approved that the champion comes to Production, by the ledger: so its task asked for it."""
+def _was_approved(champion: int | None, stage: str, entries: Sequence[Entry]) -> bool:
+    """Whether somebody approved that the champion comes to a stage, by the ledger: so its task asked for it."""
     return any(
-        (entry.change.action, entry.change.version, entry.change.to_stage) == (APPROVE, champion, PRODUCTION)
+        (entry.change.action, entry.change.version, entry.change.to_stage) == (APPROVE, champion, stage)
         for entry in entries
     )
