@@ -61,7 +61,7 @@ def test_three_trials_are_selected_and_compared(
     page.locator("a", has_text=re.compile("^compared$")).first.click()
     page.locator("a", has_text="Training runs").first.click()
     rows = page.locator(".ag-row")
-    train = rows.filter(has=page.get_by_role("link", name=re.compile("^train · "))).first
+    train = rows.filter(has=page.get_by_role("link", name=re.compile("train · "))).first
     train.wait_for()
     without_panels(page)
     train.locator("button").first.click()

@@ -1,5 +1,6 @@
 """Which columns of dates a task depends on, and how their text becomes dates before a query or a split sees it."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -105,7 +106,9 @@ def _are_months(db: duckdb.DuckDBPyConnection, table: Table, name: str) -> bool:
 
 
 def _is_needed(name: str, data: Data, split: Split) -> bool:
-    return (isinstance(split, TimeSplit | ColumnSplit) and name == split.column) or name in (data.query or "")
+    # SQL does not tell names apart by case; a part of another word is no name.
+    in_query = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", data.query or "", re.IGNORECASE)
+    return (isinstance(split, TimeSplit | ColumnSplit) and name == split.column) or in_query is not None
 
 
 def _check_named(db: duckdb.DuckDBPyConnection, table: Table) -> None:

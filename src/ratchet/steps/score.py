@@ -66,7 +66,7 @@ def score(
         raise DataError(f"{output}: the folder {output.parent} is not there")
     if "://" not in source and not Path(source).exists():
         raise DataError(f"{source}: no such file")
-    if output.exists() and output.samefile(source):
+    if "://" not in source and output.exists() and output.samefile(source):
         raise DataError(f"{output}: is the input too; name another file, so that nothing is lost")
     with session.opened("score", parent) as run:
         version = registry.behind(session.client, session.task.name, stage)
