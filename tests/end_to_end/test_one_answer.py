@@ -293,8 +293,9 @@ def test_spark_finds_the_columns_that_the_signature_names(model: Any) -> None:
     # What spark_udf hands over: a frame of its arguments by the inputs' names; what it looks up: the outputs' names.
     names, outputs = model.metadata.signature.inputs.input_names(), model.metadata.signature.outputs
     answers = pd.DataFrame(model.predict(pd.DataFrame({name: PLAIN[name] for name in names}, columns=names)))
-    for spec in outputs.inputs:
-        answers[spec.name].astype(spec.type.to_numpy())
+    assert [spec.name for spec in outputs.inputs] == list(answers)
+    typed = answers.astype({spec.name: spec.type.to_numpy() for spec in outputs.inputs})
+    assert typed["probability"].between(0, 1).all() and set(typed["label"]) <= {0, 1}
 
 
 # ---------------------------------------------------------------- scored files
