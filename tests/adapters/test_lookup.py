@@ -129,6 +129,14 @@ def test_a_folder_of_parts_leaves_out_what_spark_and_editors_put_beside_them(tmp
     assert look(tmp_path, "out").cells == ROWS
 
 
+def test_a_pattern_leaves_out_what_a_folder_leaves_out_unless_it_is_spelled(tmp_path):
+    for name in ("in/a.csv", "in/_temporary/0/a.csv", "in/.old/a.csv", "in/_k=1/a.csv"):
+        write(tmp_path / name, ROWS)
+    shown = [str(part.path.relative_to(tmp_path)) for part in lookup.find_parts(tmp_path / "in/**/*.csv")]
+    assert shown == ["in/_k=1/a.csv", "in/a.csv"]
+    assert len(lookup.find_parts(tmp_path / "in/_temp*/**/*.csv")) == 1
+
+
 def test_a_folder_of_several_formats_is_refused_and_the_mend_works(tmp_path):
     write(tmp_path / "out" / "part-0.parquet", ROWS)
     (tmp_path / "out" / "readme.txt").write_text("hello")

@@ -129,10 +129,11 @@ def _objects(bucket: str, path: str) -> tuple[list["Blob"], str]:
         return [blobs[f"{path}{name}"] for name in sorted(below)], path
     if not lookup.is_pattern(path):
         return [], ""
-    root = lookup.split_pattern(path)[0]
-    return [
-        blobs[name] for name in sorted(blobs) if lookup.fits(name.split("/"), path.split("/"))
-    ], f"{root}/" if root else ""
+    spelled_out, pattern = lookup.split_pattern(path)
+    root = f"{spelled_out}/" if spelled_out else ""
+    fitting = [name for name in sorted(blobs) if lookup.fits(name.split("/"), path.split("/"))]
+    shown = [name for name in fitting if lookup.is_shown(PurePosixPath(name.removeprefix(root)), pattern)]
+    return [blobs[name] for name in shown], root
 
 
 def _fetched(blob: "Blob", folder: Path) -> Path:

@@ -18,6 +18,7 @@ FORMATS = {
 PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 MISSING = ("__HIVE_DEFAULT_PARTITION__", "")  # what Hive and Spark write for a missing key
 MAGIC = re.compile(r"[*?\[]")
+HIDDEN = re.compile(r"[._](?!.*=)")  # how the name of a part begins that programs keep to themselves
 KEY = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 
 
@@ -79,9 +80,18 @@ def find_parts(place: Path) -> list[Part]:
         raise DataError(
             f"data.sources: {place}: {error}; `**` stands alone between slashes, as in a/**/*.csv"
         ) from None
-    with_hidden = any(part.startswith(".") for part in PurePosixPath(pattern).parts)
-    seen = [name for name in sorted(names) if with_hidden or not any(part.startswith(".") for part in name.parts)]
-    return [Part(Path(root) / name, partition_keys(name)) for name in seen]
+    return [Part(Path(root) / name, partition_keys(name)) for name in sorted(names) if is_shown(name, pattern)]
+
+
+def is_shown(path: PurePath, pattern: str = "") -> bool:
+    """Return whether a file counts: no part of its path begins with `.` or `_`, as in `_temporary` and `_SUCCESS`.
+
+    Args:
+        path: Its path below the folder that is spelled out.
+        pattern: What it fits; one that itself spells such a part means it.
+    """
+    is_meant = any(HIDDEN.match(part) for part in PurePosixPath(pattern).parts)
+    return is_meant or not any(HIDDEN.match(part) for part in path.parts)
 
 
 def in_folder(folder: str, names: Sequence[str]) -> list[PurePosixPath]:
@@ -95,8 +105,9 @@ def in_folder(folder: str, names: Sequence[str]) -> list[PurePosixPath]:
         DataError: they are of several formats.
     """
     paths = [PurePosixPath(name) for name in names]
-    shown = [path for path in paths if not any(re.match(r"[._](?!.*=)", part) for part in path.parts)]
-    known = [path for path in shown if ending(path.name)[0] in FORMATS or path.suffix.lower() == ".zip"]
+    known = [
+        path for path in filter(is_shown, paths) if ending(path.name)[0] in FORMATS or path.suffix.lower() == ".zip"
+    ]
     formats = {FORMATS.get(ending(path.name)[0], "zip"): path for path in known}
     if len(formats) > 1:
         endings = sorted({path.suffix for path in known})
